@@ -1,0 +1,230 @@
+import { availableParallelism } from "node:os";
+import { StoreError } from "../errors.ts";
+import { type FixedMemory, fixedMemory, koffi, type Pointer } from "./koffi.ts";
+
+/** libzstd, bound. */
+export interface NativeZstd {
+  compress(bytes: Uint8Array, level: number): Uint8Array;
+  compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array>;
+  decompress(frame: Uint8Array, plainLength: number): Uint8Array;
+  decompressStream(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+/** @returns undefined if there is no libzstd here */
+export function loadNativeZstd(): NativeZstd | undefined {
+  let functions: Functions;
+  try {
+    functions = bind();
+  } catch {
+    return undefined; // koffi has no error code for a library that is not there
+  }
+  const compressor = new Compressor(functions);
+  const context = functions.createDCtx();
+  return {
+    compress: (bytes, level) => compressor.compress(bytes, level),
+    compressAsync: (bytes, level) => compressor.compressAsync(bytes, level),
+    decompress: (frame, plainLength) => {
+      const plain = new Uint8Array(plainLength);
+      const length = sizeOf(functions, functions.decompressDCtx(context, plain, plainLength, frame, frame.length));
+      if (length !== plainLength) throw new Error(`zstd: ${length} plain bytes instead of ${plainLength}`);
+      return plain;
+    },
+    decompressStream: (input) => decompressStream(functions, input),
+  };
+}
+
+/** A context of libzstd: an address. */
+type Context = bigint;
+/** A size_t. Errors are its highest values, which koffi gives as bigint: they are no safe integers. */
+type Size = number | bigint;
+type Done = (error: unknown, result: Size) => void;
+type Compress = [context: Context, out: Pointer, outSize: number, input: Pointer, inputSize: number, level: number];
+type Decompress = [context: Context, out: Pointer, outSize: number, input: Pointer, inputSize: number];
+type DecompressStream = [context: Context, out: Pointer, input: Pointer];
+
+interface Functions {
+  readonly compressBound: (size: number) => number;
+  readonly createCCtx: () => Context;
+  readonly compressCCtx: { (...args: Compress): Size; async(...args: [...Compress, Done]): void };
+  readonly createDCtx: () => Context;
+  readonly freeDCtx: (context: Context) => Size;
+  readonly setDParameter: (context: Context, parameter: number, value: number) => Size;
+  readonly decompressDCtx: (...args: Decompress) => Size;
+  readonly decompressStream: { async(...args: [...DecompressStream, Done]): void };
+  readonly errorName: (code: Size) => string;
+}
+
+function bind(): Functions {
+  const library = koffi().load("libzstd.so.1");
+  return {
+    compressBound: library.func("size_t ZSTD_compressBound(size_t)"),
+    createCCtx: library.func("uint64_t ZSTD_createCCtx()"),
+    compressCCtx: library.func("size_t ZSTD_compressCCtx(uint64_t, void *, size_t, void *, size_t, int)"),
+    createDCtx: library.func("uint64_t ZSTD_createDCtx()"),
+    freeDCtx: library.func("size_t ZSTD_freeDCtx(uint64_t)"),
+    setDParameter: library.func("size_t ZSTD_DCtx_setParameter(uint64_t, int, int)"),
+    decompressDCtx: library.func("size_t ZSTD_decompressDCtx(uint64_t, void *, size_t, void *, size_t)"),
+    decompressStream: library.func("size_t ZSTD_decompressStream(uint64_t, void *, void *)"),
+    errorName: library.func("const char *ZSTD_getErrorName(size_t)"),
+  } as unknown as Functions;
+}
+
+function sizeOf(functions: Functions, result: Size): number {
+  if (typeof result === "number") return result;
+  throw new Error(`zstd: ${functions.errorName(result)}`);
+}
+
+interface Slot {
+  readonly context: Context;
+  out: FixedMemory;
+  /** Holds what a running call reads, lest it be collected. */
+  input: Uint8Array | undefined;
+}
+
+/** Compression contexts, one per call that runs. A context is worth keeping: making one costs as much as 10 KiB. */
+class Compressor {
+  readonly #functions: Functions;
+  readonly #idle: Slot[] = [];
+  readonly #waiting: ((slot: Slot) => void)[] = [];
+  #made = 0;
+  readonly #most = Math.min(availableParallelism(), 4); // the size of Node's thread pool
+
+  constructor(functions: Functions) {
+    this.#functions = functions;
+  }
+
+  compress(bytes: Uint8Array, level: number): Uint8Array {
+    const slot = this.#idle.pop() ?? this.#make();
+    try {
+      const size = this.#fit(slot, bytes);
+      const { compressCCtx } = this.#functions;
+      return this.#result(slot, compressCCtx(slot.context, slot.out.address, size, bytes, bytes.length, level));
+    } finally {
+      this.#release(slot);
+    }
+  }
+
+  async compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+    const slot = await this.#acquire();
+    try {
+      const size = this.#fit(slot, bytes);
+      slot.input = bytes;
+      const result = await new Promise<Size>((resolve, reject) => {
+        const done: Done = (error, result) => (error ? reject(error as Error) : resolve(result));
+        this.#functions.compressCCtx.async(slot.context, slot.out.address, size, bytes, bytes.length, level, done);
+      });
+      return this.#result(slot, result);
+    } finally {
+      slot.input = undefined;
+      this.#release(slot);
+    }
+  }
+
+  /** Makes room for the worst case. @returns the room in bytes */
+  #fit(slot: Slot, bytes: Uint8Array): number {
+    const bound = this.#functions.compressBound(bytes.length);
+    if (slot.out.bytes.length < bound) slot.out = fixedMemory(bound);
+    return slot.out.bytes.length;
+  }
+
+  #result(slot: Slot, size: Size): Uint8Array {
+    return new Uint8Array(slot.out.bytes.subarray(0, sizeOf(this.#functions, size)));
+  }
+
+  #make(): Slot {
+    this.#made++;
+    return { context: this.#functions.createCCtx(), out: fixedMemory(SLOT_BYTES), input: undefined };
+  }
+
+  async #acquire(): Promise<Slot> {
+    const slot = this.#idle.pop();
+    if (slot !== undefined) return slot;
+    if (this.#made < this.#most) return this.#make();
+    return await new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #release(slot: Slot): void {
+    const next = this.#waiting.shift();
+    if (next) next(slot);
+    else this.#idle.push(slot);
+  }
+}
+
+/** What a chunk needs; more is made when asked for. */
+const SLOT_BYTES = 132 * 1024;
+
+async function* decompressStream(
+  functions: Functions,
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const context = functions.createDCtx();
+  let running: Promise<IteratorResult<Uint8Array, void>> | undefined;
+  const pieces = decompressPieces(functions, context, input);
+  try {
+    sizeOf(functions, functions.setDParameter(context, WINDOW_LOG_MAX, 27));
+    running = pieces.next();
+    while (true) {
+      const { value, done } = await running;
+      if (done) return;
+      // A worker thread makes the next piece while the consumer has this one.
+      running = pieces.next();
+      running.catch(() => undefined);
+      yield value;
+    }
+  } finally {
+    await running?.catch(() => undefined);
+    await pieces.return();
+    functions.freeDCtx(context);
+  }
+}
+
+async function* decompressPieces(
+  { decompressStream, errorName }: Functions,
+  context: Context,
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { view, address } = fixedMemory(2 * BUFFER_STRUCT_BYTES);
+  const { address: addressOf } = koffi();
+  let inFrame = true; // a stream of no frame at all is cut short, too
+  for await (const bytes of input) {
+    if (bytes.length === 0) continue;
+    describeBuffer(view, IN, addressOf(bytes), bytes.length);
+    let full = false;
+    while (positionOf(view, IN) < bytes.length || (inFrame && full)) {
+      const plain = new Uint8Array(PIECE_BYTES);
+      describeBuffer(view, OUT, addressOf(plain), PIECE_BYTES);
+      const wanted = await new Promise<Size>((resolve, reject) => {
+        const done: Done = (error, result) => (error ? reject(error as Error) : resolve(result));
+        decompressStream.async(context, address + BigInt(OUT), address + BigInt(IN), done);
+      });
+      if (typeof wanted === "bigint") throw damaged(errorName(wanted));
+      inFrame = wanted !== 0;
+      const length = positionOf(view, OUT);
+      full = length === PIECE_BYTES;
+      if (length > 0) yield plain.subarray(0, length);
+    }
+  }
+  if (inFrame) throw damaged("cut short");
+}
+
+function damaged(reason: string): StoreError {
+  return new StoreError("FORMAT_INVALID", { record: "zstd stream", reason });
+}
+
+/** ZSTD_inBuffer and ZSTD_outBuffer: address, size, position. */
+function describeBuffer(view: DataView, at: number, address: bigint, size: number): void {
+  view.setBigUint64(at, address, true);
+  view.setBigUint64(at + 8, BigInt(size), true);
+  view.setBigUint64(at + 16, 0n, true);
+}
+
+function positionOf(view: DataView, at: number): number {
+  return Number(view.getBigUint64(at + 16, true));
+}
+
+const BUFFER_STRUCT_BYTES = 24;
+const OUT = 0;
+const IN = BUFFER_STRUCT_BYTES;
+const PIECE_BYTES = 256 * 1024;
+/** ZSTD_d_windowLogMax: zstd --long=27 and no more, so that no input makes us hold above 128 MiB. */
+const WINDOW_LOG_MAX = 100;
