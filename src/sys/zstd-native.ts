@@ -2,8 +2,8 @@ import { availableParallelism } from "node:os";
 import { StoreError } from "../errors.ts";
 import { type FixedMemory, fixedMemory, koffi, type Pointer } from "./koffi.ts";
 
-/** libzstd, bound. */
-export interface NativeZstd {
+/** What zstd.ts promises, by one implementation. */
+export interface Zstd {
   compress(bytes: Uint8Array, level: number): Uint8Array;
   compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array>;
   decompress(frame: Uint8Array, plainLength: number): Uint8Array;
@@ -11,7 +11,7 @@ export interface NativeZstd {
 }
 
 /** @returns undefined if there is no libzstd here */
-export function loadNativeZstd(): NativeZstd | undefined {
+export function loadNativeZstd(): Zstd | undefined {
   let functions: Functions;
   try {
     functions = bind();
@@ -37,7 +37,7 @@ export function loadNativeZstd(): NativeZstd | undefined {
 type Context = bigint;
 /** A size_t. Errors are its highest values, which koffi gives as bigint: they are no safe integers. */
 type Size = number | bigint;
-type Done = (error: unknown, result: Size) => void;
+type Done = (error: Error | null, result: Size) => void;
 type Compress = [context: Context, out: Pointer, outSize: number, input: Pointer, inputSize: number, level: number];
 type Decompress = [context: Context, out: Pointer, outSize: number, input: Pointer, inputSize: number];
 type DecompressStream = [context: Context, out: Pointer, input: Pointer];
@@ -66,12 +66,17 @@ function bind(): Functions {
     decompressDCtx: library.func("size_t ZSTD_decompressDCtx(uint64_t, void *, size_t, void *, size_t)"),
     decompressStream: library.func("size_t ZSTD_decompressStream(uint64_t, void *, void *)"),
     errorName: library.func("const char *ZSTD_getErrorName(size_t)"),
-  } as unknown as Functions;
+  };
 }
 
 function sizeOf(functions: Functions, result: Size): number {
   if (typeof result === "number") return result;
   throw new Error(`zstd: ${functions.errorName(result)}`);
+}
+
+/** Has koffi run a call in Node's thread pool. */
+function inWorker(start: (done: Done) => void): Promise<Size> {
+  return new Promise((resolve, reject) => start((error, result) => (error ? reject(error) : resolve(result))));
 }
 
 interface Slot {
@@ -109,10 +114,10 @@ class Compressor {
     try {
       const size = this.#fit(slot, bytes);
       slot.input = bytes;
-      const result = await new Promise<Size>((resolve, reject) => {
-        const done: Done = (error, result) => (error ? reject(error as Error) : resolve(result));
-        this.#functions.compressCCtx.async(slot.context, slot.out.address, size, bytes, bytes.length, level, done);
-      });
+      const { compressCCtx } = this.#functions;
+      const result = await inWorker((done) =>
+        compressCCtx.async(slot.context, slot.out.address, size, bytes, bytes.length, level, done),
+      );
       return this.#result(slot, result);
     } finally {
       slot.input = undefined;
@@ -193,10 +198,9 @@ async function* decompressPieces(
     while (positionOf(view, IN) < bytes.length || (inFrame && full)) {
       const plain = new Uint8Array(PIECE_BYTES);
       describeBuffer(view, OUT, addressOf(plain), PIECE_BYTES);
-      const wanted = await new Promise<Size>((resolve, reject) => {
-        const done: Done = (error, result) => (error ? reject(error as Error) : resolve(result));
-        decompressStream.async(context, address + BigInt(OUT), address + BigInt(IN), done);
-      });
+      const wanted = await inWorker((done) =>
+        decompressStream.async(context, address + BigInt(OUT), address + BigInt(IN), done),
+      );
       if (typeof wanted === "bigint") throw damaged(errorName(wanted));
       inFrame = wanted !== 0;
       const length = positionOf(view, OUT);

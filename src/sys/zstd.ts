@@ -1,0 +1,46 @@
+import { StoreError } from "../errors.ts";
+import { loadNativeZstd, type Zstd } from "./zstd-native.ts";
+import { LIBZSTD_HINT, loadNodeZstd } from "./zstd-node.ts";
+
+// All of these throw StoreError UNSUPPORTED where there is no zstd: no libzstd.so.1, and a Node below 22.15.
+
+/** One frame; the result is the caller's. */
+export function compress(bytes: Uint8Array, level: number): Uint8Array {
+  return zstd().compress(bytes, level);
+}
+
+/** As `compress`, in a worker thread, several calls at a time. `bytes` is borrowed until the promise is settled. */
+export async function compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  return await zstd().compressAsync(bytes, level);
+}
+
+/**
+ * The plain bytes of a frame, which must be `plainLength` many: never writes or makes room for more, whatever the frame
+ * says of itself. The result is the caller's.
+ *
+ * @throws {Error} if the frame is damaged, or holds more or less
+ */
+export function decompress(frame: Uint8Array, plainLength: number): Uint8Array {
+  return zstd().decompress(frame, plainLength);
+}
+
+/**
+ * The plain bytes of a stream of any size: one frame or several, skippable ones too, windows up to 2^27 bytes. Pieces
+ * are the consumer's, at most 256 KiB each; the next one is made in a worker thread meanwhile. Pieces of `input` are
+ * borrowed until the next is asked for.
+ *
+ * @throws {StoreError} FORMAT_INVALID if the input is damaged, cut short or empty
+ */
+export function decompressStream(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  return zstd().decompressStream(input);
+}
+
+let loaded: Zstd | undefined;
+
+function zstd(): Zstd {
+  loaded ??= loadNativeZstd() ?? loadNodeZstd();
+  if (loaded === undefined) {
+    throw new StoreError("UNSUPPORTED", { what: "there is no zstd on this host", hint: LIBZSTD_HINT });
+  }
+  return loaded;
+}
