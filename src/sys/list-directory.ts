@@ -1,17 +1,18 @@
+import { PosixError } from "../errors.ts";
 import type { Name } from "../model/name.ts";
 import { type FixedMemory, fixedMemory } from "./koffi.ts";
-import { checked, libc } from "./libc.ts";
+import { lastErrno, libc } from "./libc.ts";
 
 /** The names in an open directory, in byte order, without "." and "..". Moves the fd's position. */
 export function listDirectory(fd: number, display: () => string): Name[] {
   memory ??= fixedMemory(LISTING_BYTES);
   const { bytes, view, address } = memory;
   const names: Name[] = [];
-  if (libc().lseek(fd, 0, SEEK_SET) < 0) checked(-1, "lseek", display());
+  if (libc().lseek(fd, 0, SEEK_SET) < 0) throw new PosixError(lastErrno(), "lseek", display());
   while (true) {
     const length = libc().getdents64(fd, address, LISTING_BYTES);
     if (length === 0) break;
-    if (length < 0) checked(-1, "getdents64", display());
+    if (length < 0) throw new PosixError(lastErrno(), "getdents64", display());
     for (let at = 0; at < length; at += view.getUint16(at + RECORD_LENGTH, true)) {
       const start = at + RECORD_NAME;
       let end = start;

@@ -55,7 +55,8 @@ interface Functions {
 }
 
 function bind(): Functions {
-  const library = koffi().load("libzstd.so.1");
+  // deep: Node from 22.15 on exports the symbols of a zstd of its own, which libzstd's calls to itself would be bound to.
+  const library = koffi().load("libzstd.so.1", { deep: true });
   return {
     compressBound: library.func("size_t ZSTD_compressBound(size_t)"),
     createCCtx: library.func("uint64_t ZSTD_createCCtx()"),
