@@ -1,10 +1,10 @@
 import { constants, readlinkSync } from "node:fs";
 import { PosixError } from "../errors.ts";
-import { byteString, displayName, type Name } from "../model/name.ts";
+import { displayName, type Name } from "../model/name.ts";
 import type { Xattr } from "../model/node.ts";
-import { byteStringForC, component } from "./component.ts";
+import { byteStringForC, component, procPath } from "./component.ts";
 import { displayHostPath, type HostPath, hostPathBytes } from "./host-path.ts";
-import type { Pointer } from "./koffi.ts";
+import { type FixedMemory, fixedMemory, type Pointer } from "./koffi.ts";
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
@@ -103,9 +103,9 @@ export class DirectoryHandle implements Disposable {
 
   /** A byte string, as it was given to symlink(2). */
   readLink(name: string): string {
-    const target = Buffer.allocUnsafe(TARGET_MAX_BYTES);
-    const length = libc().readlinkat(this.#fd, component(name, "readlink"), target, TARGET_MAX_BYTES);
-    return byteString(target.subarray(0, this.#checked(length, "readlink", name)));
+    target ??= fixedMemory(TARGET_MAX_BYTES);
+    const length = libc().readlinkat(this.#fd, component(name, "readlink"), target.address, TARGET_MAX_BYTES);
+    return target.bytes.toString("latin1", 0, this.#checked(length, "readlink", name));
   }
 
   makeDirectory(name: string, mode: number): void {
@@ -173,7 +173,7 @@ export class DirectoryHandle implements Disposable {
     const fd = this.#checked(libc().openat(this.#fd, component(name, "chmod"), flags, 0), "chmod", name);
     try {
       if (statFd(fd).type === "symlink") throw new PosixError("ENOTSUP", "chmod", this.#display(name));
-      this.#checked(libc().chmod(procPath(fd), mode), "chmod", name);
+      this.#checked(libc().chmod(procPath(fd, undefined, "chmod"), mode), "chmod", name);
     } finally {
       libc().close(fd);
     }
@@ -222,8 +222,7 @@ export class DirectoryHandle implements Disposable {
     if (name === undefined) return this.#fd;
     // The kernel has calls by directory fd and name (getxattrat) since 6.13 only; the way through /proc serves all.
     if (this.#fd < 0) throw new PosixError("EBADF", "xattr", displayName(name));
-    component(name, "xattr");
-    return procPath(this.#fd, name);
+    return procPath(this.#fd, name, "xattr");
   }
 
   #checked(result: number, syscall: string, name?: string): number {
@@ -250,6 +249,7 @@ const PARENT = Buffer.from("..\0");
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY | O_CLOEXEC;
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | O_CLOEXEC;
 const TARGET_MAX_BYTES = 4096;
+let target: FixedMemory | undefined;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 /** No fd, and not AT_FDCWD: calls with it fail with EBADF. */
@@ -271,8 +271,4 @@ function openReading(directory: number, path: Pointer, flags: number): number {
 function deviceNumber(major: number, minor: number): number | undefined {
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xfffff) return undefined;
   return (minor & 0xff) + major * 0x100 + (minor >>> 8) * 0x100000;
-}
-
-function procPath(fd: number, name?: string): Buffer {
-  return Buffer.from(`/proc/self/fd/${fd}${name === undefined ? "" : `/${name}`}\0`, "latin1");
 }
