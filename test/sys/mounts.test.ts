@@ -94,7 +94,7 @@ for (const name of ["upper", "a,b", "c:d", "e\\f g", "ü"]) {
       const escaped = upper.replace(/[\\,:]/g, "\\$&");
       const script = `mount -t overlay overlay -o "$1" merged && echo mounted && exec sleep 60`;
       const options = `lowerdir=lower,upperdir=${escaped},workdir=work`;
-      const child = spawn("unshare", ["-m", "sh", "-c", script, "sh", options], {
+      const child = spawn("env", ["unshare", "-m", "sh", "-c", script, "sh", options], {
         cwd: directory.path,
         stdio: ["ignore", "pipe", "inherit"],
       });
@@ -115,7 +115,7 @@ test("mounts: an overlay whose upperdir was given as a relative path is seen", r
   for (const child of ["upper", "lower", "work", "merged"]) mkdirSync(`${directory.path}/${child}`);
   const script =
     "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged && echo && exec sleep 60";
-  const child = spawn("unshare", ["-m", "sh", "-c", script], {
+  const child = spawn("env", ["unshare", "-m", "sh", "-c", script], {
     cwd: directory.path,
     stdio: ["ignore", "pipe", "inherit"],
   });
