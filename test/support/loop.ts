@@ -9,8 +9,6 @@ type LoopKind = "ext4" | "xfs" | "btrfs";
 /** What mkfs of each demands at least. */
 const MINIMUM_MEGABYTES: Readonly<Record<LoopKind, number>> = { ext4: 8, xfs: 320, btrfs: 128 };
 
-const QUIET: Readonly<Record<LoopKind, string>> = { ext4: "-q", xfs: "-q", btrfs: "-q" };
-
 /**
  * A new filesystem of `kind`, mounted at `path` for as long as the result is not disposed of.
  * It stands on a sparse file. xfs and btrfs can reflink, ext4 cannot.
@@ -27,7 +25,7 @@ export async function loopFilesystem(kind: LoopKind, sizeMB: number): Promise<Te
     const file = await open(image, "wx");
     await file.truncate(Math.max(sizeMB, MINIMUM_MEGABYTES[kind]) * 1024 * 1024);
     await file.close();
-    await run(`mkfs.${kind}`, [QUIET[kind], image]);
+    await run(`mkfs.${kind}`, ["-q", image]);
     await run("mount", ["-t", kind, "-o", "loop", image, path]);
     return {
       path,
