@@ -1,0 +1,102 @@
+import { StoreError } from "../errors.ts";
+import { digestOf } from "../format/blake3.ts";
+import { digestKey, historyKey, idOfKey, kindRange, nameKey } from "../format/keys.ts";
+import { openRecord, sealRecord } from "../format/record.ts";
+import type { Kv, Operation } from "../kv/kv.ts";
+import type { Digest } from "../model/digest.ts";
+import { decodeLayer, encodeLayer, parseHistoryEntry, parseRef } from "./records.ts";
+import type { HistoryEntry, Layer, Ref, RefChange } from "./records.ts";
+
+/** The names of a store and where each has pointed. */
+export class Refs {
+  readonly #meta: Kv;
+  #nextEntry: number;
+
+  private constructor(meta: Kv, nextEntry: number) {
+    this.#meta = meta;
+    this.#nextEntry = nextEntry;
+  }
+
+  /** Borrows `meta`. */
+  static async open(meta: Kv): Promise<Refs> {
+    let next = 0;
+    for await (const [key] of meta.iterate({ ...kindRange("history"), reverse: true, limit: 1, values: false }))
+      next = idOfKey(key, 1) + 1;
+    return new Refs(meta, next);
+  }
+
+  /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
+  find(name: string): Ref | undefined {
+    const key = nameKey("ref", name);
+    const bytes = this.#meta.getSync(key);
+    return bytes && parseRef(openRecord(key, bytes, `record of "${name}"`), `record of "${name}"`);
+  }
+
+  /** All names in byte order, over one consistent state. A damaged record is handed to `damaged` and left out. */
+  async *list(damaged: (name: string, error: StoreError) => void): AsyncGenerator<readonly [name: string, ref: Ref]> {
+    for await (const [key, bytes] of this.#meta.iterate(kindRange("ref"))) {
+      const name = Buffer.from(key.subarray(1)).latin1Slice();
+      try {
+        yield [name, parseRef(openRecord(key, bytes, `record of "${name}"`), `record of "${name}"`)];
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        damaged(name, error);
+      }
+    }
+  }
+
+  /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID */
+  layer(digest: Digest): Layer {
+    const bytes = this.#meta.getSync(digestKey("layer", digest));
+    if (bytes === undefined) throw new StoreError("NODE_MISSING", { digest });
+    const actual = digestOf(bytes);
+    if (actual !== digest) throw new StoreError("NODE_CORRUPT", { digest, actual });
+    return decodeLayer(bytes, digest);
+  }
+
+  /** The tree that a name shows. */
+  treeOf(ref: Ref): Digest {
+    return ref.type === "layer" ? this.layer(ref.layer).tree : ref.tree;
+  }
+
+  /** All changes of names, the newest first. */
+  async *history(): AsyncGenerator<HistoryEntry & { readonly number: number }> {
+    for await (const [key, bytes] of this.#meta.iterate({ ...kindRange("history"), reverse: true })) {
+      const number = idOfKey(key, 1);
+      const record = `history entry ${number}`;
+      yield { number, ...parseHistoryEntry(openRecord(key, bytes, record), record) };
+    }
+  }
+
+  /**
+   * Changes names, writes the history of it, and syncs: one batch, all or nothing, safe from a power cut on return.
+   * What the new refs and layers name must be durable before.
+   *
+   * @throws {StoreError} EXISTS or NOT_FOUND if a `before` is not what the name stands for
+   */
+  async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+    const entry: HistoryEntry = { time: timestamp(), command, changes };
+    const key = historyKey(this.#nextEntry);
+    const operations: Operation[] = [{ type: "put", key, value: sealRecord(key, entry) }];
+    for (const layer of layers) {
+      const value = encodeLayer(layer);
+      operations.push({ type: "put", key: digestKey("layer", digestOf(value)), value });
+    }
+    for (const { name, after } of changes) {
+      const key = nameKey("ref", name);
+      operations.push(after === null ? { type: "del", key } : { type: "put", key, value: sealRecord(key, after) });
+    }
+    await this.#meta.write(operations, { sync: true });
+    this.#nextEntry++;
+  }
+}
+
+/** The digest that names a layer. */
+export function layerDigest(layer: Layer): Digest {
+  return digestOf(encodeLayer(layer));
+}
+
+/** Now, as RFC 3339 in UTC with nanoseconds (of which the clock gives milliseconds). */
+export function timestamp(): string {
+  return new Date().toISOString().replace("Z", "000000Z");
+}

@@ -1,0 +1,104 @@
+import { constants } from "node:os";
+
+/**
+ * What each failure carries. The keys are the stable codes listed in docs/errors.md; a code is never reused.
+ * `hint` says what the user can do about it, where there is something to do.
+ */
+export interface StoreErrorDetails {
+  USAGE: { reason: string; hint?: string };
+  NOT_FOUND: { what: string; hint?: string };
+  EXISTS: { what: string; hint?: string };
+  REFUSED: { reason: string; hint?: string };
+  STORE_MISSING: { directory: string };
+  STORE_LOCKED: { directory: string; owner?: string; waitedSeconds: number };
+  FORMAT_INVALID: { record: string; reason: string };
+  FORMAT_NEWER: { record: string; version: number; supported: number };
+  CHUNK_MISSING: { digest: string };
+  CHUNK_CORRUPT: { digest: string; actual: string };
+  NODE_MISSING: { digest: string };
+  NODE_CORRUPT: { digest: string; actual: string };
+  SOURCE_INVALID: { source: string; reason: string; hint?: string };
+  NOT_PERMITTED: { action: string; hint?: string };
+  NO_SPACE: { action: string; hint?: string };
+  LOSSES: { losses: readonly string[] };
+  PROGRAM_FAILED: { program: string; reason: string; hint?: string };
+  UNSUPPORTED: { what: string; hint?: string };
+}
+export type StoreErrorCode = keyof StoreErrorDetails;
+
+/** A failure that a caller may want to branch on. Broken invariants of our own are plain `Error`s. */
+export class StoreError<C extends StoreErrorCode = StoreErrorCode> extends Error {
+  override readonly name = "StoreError";
+  readonly code: C;
+  readonly details: StoreErrorDetails[C];
+
+  constructor(code: C, details: StoreErrorDetails[C], options?: ErrorOptions) {
+    super(describe(code, details), options);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** What the user can do, if the place that failed knew. */
+  get hint(): string | undefined {
+    return "hint" in this.details ? this.details.hint : undefined;
+  }
+}
+
+/** Narrows `error` to one code: `if (isStoreError(e, "CHUNK_MISSING")) use(e.details.digest)`. */
+export function isStoreError<C extends StoreErrorCode>(error: unknown, code: C): error is StoreError<C> {
+  return error instanceof StoreError && error.code === code;
+}
+
+type Describers = { readonly [C in StoreErrorCode]: (details: StoreErrorDetails[C]) => string };
+
+const describers: Describers = {
+  USAGE: (d) => d.reason,
+  NOT_FOUND: (d) => d.what,
+  EXISTS: (d) => d.what,
+  REFUSED: (d) => d.reason,
+  STORE_MISSING: (d) => `no store at ${d.directory}`,
+  STORE_LOCKED: (d) => `store in use${d.owner ? ` by ${d.owner}` : ""}; waited ${d.waitedSeconds} s`,
+  FORMAT_INVALID: (d) => `${d.record}: ${d.reason}`,
+  FORMAT_NEWER: (d) => `${d.record} has format ${d.version}; this delta0 reads up to ${d.supported}`,
+  CHUNK_MISSING: (d) => `chunk ${d.digest} is missing`,
+  CHUNK_CORRUPT: (d) => `chunk ${d.digest} is damaged (its bytes hash to ${d.actual})`,
+  NODE_MISSING: (d) => `node ${d.digest} is missing`,
+  NODE_CORRUPT: (d) => `node ${d.digest} is damaged (its bytes hash to ${d.actual})`,
+  SOURCE_INVALID: (d) => `${d.source}: ${d.reason}`,
+  NOT_PERMITTED: (d) => `${d.action}: not permitted`,
+  NO_SPACE: (d) => `${d.action}: no space left`,
+  LOSSES: (d) => `done, but ${d.losses.length} things could not be kept`,
+  PROGRAM_FAILED: (d) => `${d.program}: ${d.reason}`,
+  UNSUPPORTED: (d) => d.what,
+};
+
+function describe<C extends StoreErrorCode>(code: C, details: StoreErrorDetails[C]): string {
+  return describers[code](details);
+}
+
+/**
+ * A failed system call, shaped as Node's own system errors: `code` is the errno name, `errno` its negative number,
+ * `path` for display.
+ */
+export class PosixError extends Error {
+  override readonly name = "PosixError";
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  readonly path: string | undefined;
+
+  constructor(code: string, syscall: string, path?: string, options?: ErrorOptions) {
+    super(path === undefined ? `${code}: ${syscall}` : `${code}: ${syscall} '${path}'`, options);
+    this.code = code;
+    this.errno = -((constants.errno as Readonly<Record<string, number>>)[code] ?? 0);
+    this.syscall = syscall;
+    this.path = path;
+  }
+}
+
+/** The errno name of a failed system call, ours or Node's; undefined for any other error. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "syscall" in error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
+}

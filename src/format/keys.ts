@@ -1,0 +1,54 @@
+import type { Digest } from "../model/digest.ts";
+import { digestToBytes } from "../model/digest.ts";
+
+/**
+ * The key space of the database `meta`, all of it. A key is one kind byte and what follows. docs/format.md, "Keys".
+ *
+ *   c <digest 32>   chunk index: where the chunk's frame is        (rebuilt from `chunks` if lost)
+ *   n <digest 32>   node: a directory, link or content page, a tree (its bytes hash to the digest)
+ *   y <digest 32>   layer record                                   (likewise)
+ *   r <name>        what a name stands for: layer or container
+ *   h <number 8>    history: one change of a name, in order
+ *   s <name>        settings and counters
+ *   x <key>         shared export
+ *
+ * The database `chunks` has one kind of key: the chunk value's id as 8 bytes, big-endian.
+ */
+export const KIND = { chunk: 0x63, history: 0x68, node: 0x6e, ref: 0x72, setting: 0x73, export: 0x78, layer: 0x79 } as const;
+export type Kind = keyof typeof KIND;
+
+export function digestKey(kind: "chunk" | "node" | "layer", digest: Digest): Buffer {
+  const key = Buffer.allocUnsafe(33);
+  key[0] = KIND[kind];
+  key.set(digestToBytes(digest), 1);
+  return key;
+}
+
+/** @param name ASCII */
+export function nameKey(kind: "ref" | "setting" | "export", name: string): Buffer {
+  const key = Buffer.allocUnsafe(1 + name.length);
+  key[0] = KIND[kind];
+  key.latin1Write(name, 1);
+  return key;
+}
+
+/** @param sequence integer, 0 ≤ sequence ≤ 2^53 - 1 */
+export function historyKey(sequence: number): Buffer {
+  return Buffer.concat([Buffer.of(KIND.history), idKey(sequence)]);
+}
+
+/** The key of a value of `chunks`. */
+export function idKey(id: number): Buffer {
+  const key = Buffer.allocUnsafe(8);
+  key.writeBigUInt64BE(BigInt(id));
+  return key;
+}
+
+export function idOfKey(key: Uint8Array, offset = 0): number {
+  return Number(new DataView(key.buffer, key.byteOffset + offset, 8).getBigUint64(0));
+}
+
+/** Bounds of all keys of one kind: `gte` included, `lt` not. */
+export function kindRange(kind: Kind): { gte: Buffer; lt: Buffer } {
+  return { gte: Buffer.of(KIND[kind]), lt: Buffer.of(KIND[kind] + 1) };
+}

@@ -1,0 +1,115 @@
+import type { Digest } from "../model/digest.ts";
+import { digestToBytes } from "../model/digest.ts";
+import type { LinkGroup } from "../model/change.ts";
+import { comparePaths } from "../model/name.ts";
+import type { Name } from "../model/name.ts";
+import type { DirectoryNode, Node, Totals } from "../model/node.ts";
+import { decodeDirectory, decodeNode, encodeNode, encodeRef, TupleReader } from "./node.ts";
+import { pack, unpack } from "./packing.ts";
+import { FORMAT_VERSION, requireVersion } from "./record.ts";
+
+/** One row of an index page: a page one level down, the key of its last row, and the totals below it. */
+export interface IndexRow extends Totals {
+  readonly lastKey: string;
+  readonly page: Digest;
+}
+
+/** What a page holds: a leaf's rows, or rows of pages. A directory's keys are names, a link table's first paths. */
+export type Page<Leaf> = { readonly level: 0; readonly rows: Leaf } | { readonly level: number; readonly pages: readonly IndexRow[] };
+
+/** Rows of a directory in byte order. */
+export type DirectoryRows = ReadonlyMap<Name, Node>;
+/** Hard-link groups in canonical order of their first paths. */
+export type LinkRows = readonly LinkGroup[];
+
+/** A tree record: the root directory and the link table's top page. */
+export interface TreeRecord {
+  readonly root: DirectoryNode;
+  readonly links: Digest | null;
+}
+
+export function encodeDirectoryLeaf(rows: Iterable<readonly [Name, Node]>): Buffer {
+  return pack([FORMAT_VERSION, "directory", 0, Array.from(rows, ([name, node]) => [name, encodeNode(node)])]);
+}
+
+export function encodeLinkLeaf(groups: readonly LinkGroup[]): Buffer {
+  return pack([FORMAT_VERSION, "links", 0, groups]);
+}
+
+export function encodeIndex(kind: "directory" | "links", level: number, pages: readonly IndexRow[]): Buffer {
+  const rows = pages.map((row) => [row.lastKey, digestToBytes(row.page), row.entries, row.bytes]);
+  return pack([FORMAT_VERSION, kind, level, rows]);
+}
+
+export function encodeTree(tree: TreeRecord): Buffer {
+  return pack([FORMAT_VERSION, "tree", encodeNode(tree.root), encodeRef(tree.links)]);
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function decodeDirectoryPage(bytes: Uint8Array, digest: Digest): Page<DirectoryRows> {
+  return decodePage(bytes, "directory", digest, (list, record) => {
+    const rows = new Map<Name, Node>();
+    let previous = "";
+    for (const item of list) {
+      const row = new TupleReader(item, record);
+      const name = row.name();
+      if (name <= previous) throw row.invalid("has names out of order");
+      rows.set(name, decodeNode(row.next(), record));
+      row.end(2);
+      previous = name;
+    }
+    return rows;
+  });
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function decodeLinkPage(bytes: Uint8Array, digest: Digest): Page<LinkRows> {
+  return decodePage(bytes, "links", digest, (list, record) =>
+    list.map((item) => {
+      const row = new TupleReader(item, record);
+      const group = (item as unknown[]).map(() => row.byteString());
+      if (group.length < 2) throw row.invalid("has a link group of one");
+      for (let i = 1; i < group.length; i++) {
+        if (comparePaths(group[i - 1] ?? "", group[i] ?? "") >= 0) throw row.invalid("has paths out of order");
+      }
+      return group;
+    }),
+  );
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function decodeTree(bytes: Uint8Array, digest: Digest): TreeRecord {
+  const t = open(bytes, "tree", `tree ${digest}`);
+  const root = decodeDirectory(t.next(), t.record);
+  const links = t.ref();
+  t.end();
+  return { root, links };
+}
+
+function decodePage<Leaf>(
+  bytes: Uint8Array,
+  kind: "directory" | "links",
+  digest: Digest,
+  leaf: (rows: readonly unknown[], record: string) => Leaf,
+): Page<Leaf> {
+  const t = open(bytes, kind, `${kind} page ${digest}`);
+  const level = t.integer(0, 16);
+  const list = t.list();
+  t.end();
+  if (list.length === 0) throw t.invalid("is empty");
+  if (level === 0) return { level: 0, rows: leaf(list, t.record) };
+  const pages = list.map((item) => {
+    const row = new TupleReader(item, t.record);
+    const decoded = { lastKey: row.byteString(), page: row.digest(), entries: row.integer(0), bytes: row.integer(0) };
+    row.end();
+    return decoded;
+  });
+  return { level, pages };
+}
+
+function open(bytes: Uint8Array, kind: string, record: string): TupleReader {
+  const t = new TupleReader(unpack(bytes, record), record);
+  requireVersion(t.next(), record);
+  if (t.next() !== kind) throw t.invalid(`is no ${kind}`);
+  return t;
+}

@@ -1,0 +1,20 @@
+declare const digestBrand: unique symbol;
+
+/** A BLAKE3-256 digest as 64 lower-case hex digits. Printed to users as `blake3:<hex>`. */
+export type Digest = string & { readonly [digestBrand]: true };
+
+export const DIGEST_BYTES = 32;
+
+/** @returns undefined unless `text` is 64 lower-case hex digits */
+export function parseDigest(text: string): Digest | undefined {
+  return /^[0-9a-f]{64}$/.test(text) ? (text as Digest) : undefined;
+}
+
+/** The digest in these 32 bytes. */
+export function digestFromBytes(bytes: Uint8Array): Digest {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, DIGEST_BYTES).toString("hex") as Digest;
+}
+
+export function digestToBytes(digest: Digest): Buffer {
+  return Buffer.from(digest, "hex");
+}
