@@ -1,9 +1,8 @@
-import { StoreError } from "../errors.ts";
-import { TupleReader } from "../format/node.ts";
+import { encodeRef, TupleReader } from "../format/node.ts";
 import { pack, unpack } from "../format/packing.ts";
 import { FORMAT_VERSION, requireVersion } from "../format/record.ts";
 import type { Digest } from "../model/digest.ts";
-import { digestToBytes, parseDigest } from "../model/digest.ts";
+import { digestToBytes } from "../model/digest.ts";
 
 /** A layer: immutable, named by the BLAKE3 of its bytes. The parent is a layer too, alive as long as this one is. */
 export interface Layer {
@@ -30,13 +29,13 @@ export interface LayerRef {
  */
 export interface ContainerRef {
   readonly type: "container";
-  /** The layer it was made from or last committed to. */
+  /** The layer it was made from or last committed to; null if it was cloned from a container without one. */
   readonly base: Digest | null;
   /** The tree that its changes are relative to: what its LXC config names as lower. */
   readonly lower: Digest;
   /** Its state as last captured. */
   readonly tree: Digest;
-  /** Rises with each change of `lower` or `tree`; a `pending` mark in the LXC directory carries the one it waits for. */
+  /** Rises with each change of this record; a `pending` mark in the LXC directory carries the one it waits for. */
   readonly generation: number;
   readonly created: string;
   /** When `tree` was read from a delta directory; null if never. */
@@ -64,7 +63,7 @@ export interface HistoryEntry {
 
 export function encodeLayer(layer: Layer): Buffer {
   const { tree, parent, created, message, source } = layer;
-  return pack([FORMAT_VERSION, "layer", digestToBytes(tree), parent && digestToBytes(parent), created, message, source]);
+  return pack([FORMAT_VERSION, "layer", digestToBytes(tree), encodeRef(parent), created, message, source]);
 }
 
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
@@ -73,61 +72,83 @@ export function decodeLayer(bytes: Uint8Array, digest: Digest): Layer {
   const t = new TupleReader(unpack(bytes, record), record);
   requireVersion(t.next(), record);
   if (t.next() !== "layer") throw t.invalid("is no layer");
-  const [tree, parent] = [t.digest(), t.ref()];
-  const layer = { tree, parent, created: text(t.next(), record), message: text(t.next(), record), source: text(t.next(), record) };
+  const layer: Layer = { tree: t.digest(), parent: t.ref(), created: t.text(), message: t.text(), source: t.text() };
   t.end();
   return layer;
 }
 
-/** @throws {StoreError} FORMAT_INVALID unless `value` is a ref as `RefChange` holds it */
-export function parseRef(value: unknown, record: string): Ref {
-  const fields = object(value, record);
-  if (fields["type"] === "layer") return { type: "layer", layer: digest(fields["layer"], record) };
-  if (fields["type"] !== "container") throw new StoreError("FORMAT_INVALID", { record, reason: "is neither layer nor container" });
-  const generation = fields["generation"];
-  if (typeof generation !== "number") throw new StoreError("FORMAT_INVALID", { record, reason: "has no generation" });
-  return {
-    type: "container",
-    base: fields["base"] === null ? null : digest(fields["base"], record),
-    lower: digest(fields["lower"], record),
-    tree: digest(fields["tree"], record),
-    generation,
-    created: text(fields["created"], record),
-    captured: fields["captured"] === null ? null : text(fields["captured"], record),
-    lxcPath: fields["lxcPath"] === null ? null : text(fields["lxcPath"], record),
-    labels: Object.fromEntries(Object.entries(object(fields["labels"], record)).map(([k, v]) => [k, text(v, record)])),
-  };
+/** A ref as a MessagePack tuple: `["layer", layer]` or `["container", base, lower, tree, generation, …]`. */
+export function encodeNameRef(ref: Ref): readonly unknown[] {
+  if (ref.type === "layer") return [ref.type, digestToBytes(ref.layer)];
+  const { type, base, lower, tree, generation, created, captured, lxcPath, labels } = ref;
+  const trees = [encodeRef(base), digestToBytes(lower), digestToBytes(tree)];
+  return [type, ...trees, generation, created, captured, lxcPath, Object.entries(labels).flat()];
 }
 
 /** @throws {StoreError} FORMAT_INVALID */
-export function parseHistoryEntry(value: unknown, record: string): HistoryEntry {
-  const fields = object(value, record);
-  const { changes } = fields;
-  if (!Array.isArray(changes)) throw new StoreError("FORMAT_INVALID", { record, reason: "has no changes" });
-  const side = (ref: unknown): Ref | null => (ref === null ? null : parseRef(ref, record));
-  return {
-    time: text(fields["time"], record),
-    command: text(fields["command"], record),
-    changes: changes.map((change: unknown) => {
-      const c = object(change, record);
-      return { name: text(c["name"], record), before: side(c["before"]), after: side(c["after"]) };
-    }),
+export function decodeNameRef(tuple: unknown, record: string): Ref {
+  const t = new TupleReader(tuple, record);
+  const type = t.next();
+  if (type === "layer") {
+    const layer = t.digest();
+    t.end();
+    return { type, layer };
+  }
+  if (type !== "container") throw t.invalid("is neither layer nor container");
+  const ref: ContainerRef = {
+    type,
+    base: t.ref(),
+    lower: t.digest(),
+    tree: t.digest(),
+    generation: t.integer(0),
+    created: t.text(),
+    captured: t.textOrNull(),
+    lxcPath: t.textOrNull(),
+    labels: decodeLabels(t.list(), record),
   };
+  t.end();
+  return ref;
 }
 
-function object(value: unknown, record: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new StoreError("FORMAT_INVALID", { record, reason: "is no map" });
-  return value as Record<string, unknown>;
+/**
+ * `[time, command, refs, [name, before, after, …]]`, before and after as indexes in `refs`, -1 for null: a thousand clones made
+ * by one command are equal refs, and cost the history their names.
+ */
+export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): readonly unknown[] {
+  const refs: (readonly unknown[])[] = [];
+  const indexes = new Map<string, number>();
+  const indexOf = (ref: Ref | null): number => {
+    if (ref === null) return -1;
+    const key = JSON.stringify(ref);
+    const known = indexes.get(key);
+    if (known !== undefined) return known;
+    indexes.set(key, refs.length);
+    return refs.push(encodeNameRef(ref)) - 1;
+  };
+  const rows = changes.flatMap(({ name, before, after }) => [name, indexOf(before), indexOf(after)]);
+  return [time, command, refs, rows];
 }
 
-function text(value: unknown, record: string): string {
-  if (typeof value !== "string") throw new StoreError("FORMAT_INVALID", { record, reason: "lacks a text field" });
-  return value;
+/** @throws {StoreError} FORMAT_INVALID */
+export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry {
+  const t = new TupleReader(tuple, record);
+  const [time, command] = [t.text(), t.text()];
+  const refs = t.list().map((ref) => decodeNameRef(ref, record));
+  const list = t.list();
+  t.end();
+  const rows = new TupleReader(list, record);
+  const side = (): Ref | null => {
+    const index = rows.integer(-1, refs.length - 1);
+    return refs[index] ?? null;
+  };
+  const changes: RefChange[] = [];
+  while (changes.length * 3 < list.length) changes.push({ name: rows.text(), before: side(), after: side() });
+  return { time, command, changes };
 }
 
-function digest(value: unknown, record: string): Digest {
-  const parsed = parseDigest(text(value, record));
-  if (parsed === undefined) throw new StoreError("FORMAT_INVALID", { record, reason: "lacks a digest" });
-  return parsed;
+function decodeLabels(list: readonly unknown[], record: string): Record<string, string> {
+  const t = new TupleReader(list, record);
+  const labels: Record<string, string> = {};
+  for (let i = 0; i < list.length; i += 2) labels[t.text()] = t.text();
+  return labels;
 }

@@ -4,7 +4,14 @@ import { digestKey, historyKey, idOfKey, kindRange, nameKey } from "../format/ke
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
-import { decodeLayer, encodeLayer, parseHistoryEntry, parseRef } from "./records.ts";
+import {
+  decodeHistoryEntry,
+  decodeLayer,
+  decodeNameRef,
+  encodeHistoryEntry,
+  encodeLayer,
+  encodeNameRef,
+} from "./records.ts";
 import type { HistoryEntry, Layer, Ref, RefChange } from "./records.ts";
 
 /** The names of a store and where each has pointed. */
@@ -27,21 +34,23 @@ export class Refs {
 
   /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
   find(name: string): Ref | undefined {
-    const key = nameKey("ref", name);
-    const bytes = this.#meta.getSync(key);
-    return bytes && parseRef(openRecord(key, bytes, `record of "${name}"`), `record of "${name}"`);
+    const bytes = this.#meta.getSync(nameKey("ref", name));
+    return bytes && decodeRecord(name, bytes);
   }
 
   /** All names in byte order, over one consistent state. A damaged record is handed to `damaged` and left out. */
   async *list(damaged: (name: string, error: StoreError) => void): AsyncGenerator<readonly [name: string, ref: Ref]> {
     for await (const [key, bytes] of this.#meta.iterate(kindRange("ref"))) {
-      const name = Buffer.from(key.subarray(1)).latin1Slice();
+      const name = key.subarray(1).toString("latin1");
+      let ref: Ref;
       try {
-        yield [name, parseRef(openRecord(key, bytes, `record of "${name}"`), `record of "${name}"`)];
+        ref = decodeRecord(name, bytes);
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         damaged(name, error);
+        continue;
       }
+      yield [name, ref];
     }
   }
 
@@ -64,27 +73,27 @@ export class Refs {
     for await (const [key, bytes] of this.#meta.iterate({ ...kindRange("history"), reverse: true })) {
       const number = idOfKey(key, 1);
       const record = `history entry ${number}`;
-      yield { number, ...parseHistoryEntry(openRecord(key, bytes, record), record) };
+      yield { number, ...decodeHistoryEntry(openRecord(key, bytes, record), record) };
     }
   }
 
   /**
    * Changes names, writes the history of it, and syncs: one batch, all or nothing, safe from a power cut on return.
    * What the new refs and layers name must be durable before.
-   *
-   * @throws {StoreError} EXISTS or NOT_FOUND if a `before` is not what the name stands for
    */
   async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
-    const entry: HistoryEntry = { time: timestamp(), command, changes };
-    const key = historyKey(this.#nextEntry);
-    const operations: Operation[] = [{ type: "put", key, value: sealRecord(key, entry) }];
+    const historyAt = historyKey(this.#nextEntry);
+    const entry = encodeHistoryEntry({ time: timestamp(), command, changes });
+    const operations: Operation[] = [{ type: "put", key: historyAt, value: sealRecord(historyAt, entry) }];
     for (const layer of layers) {
       const value = encodeLayer(layer);
       operations.push({ type: "put", key: digestKey("layer", digestOf(value)), value });
     }
     for (const { name, after } of changes) {
       const key = nameKey("ref", name);
-      operations.push(after === null ? { type: "del", key } : { type: "put", key, value: sealRecord(key, after) });
+      operations.push(
+        after === null ? { type: "del", key } : { type: "put", key, value: sealRecord(key, encodeNameRef(after)) },
+      );
     }
     await this.#meta.write(operations, { sync: true });
     this.#nextEntry++;
@@ -99,4 +108,9 @@ export function layerDigest(layer: Layer): Digest {
 /** Now, as RFC 3339 in UTC with nanoseconds (of which the clock gives milliseconds). */
 export function timestamp(): string {
   return new Date().toISOString().replace("Z", "000000Z");
+}
+
+function decodeRecord(name: string, bytes: Uint8Array): Ref {
+  const record = `record of "${name}"`;
+  return decodeNameRef(openRecord(nameKey("ref", name), bytes, record), record);
 }

@@ -10,11 +10,17 @@ import { digestToBytes } from "../model/digest.ts";
  *   r <name>        what a name stands for: layer or container
  *   h <number 8>    history: one change of a name, in order
  *   s <name>        settings and counters
- *   x <key>         shared export
  *
  * The database `chunks` has one kind of key: the chunk value's id as 8 bytes, big-endian.
  */
-export const KIND = { chunk: 0x63, history: 0x68, node: 0x6e, ref: 0x72, setting: 0x73, export: 0x78, layer: 0x79 } as const;
+export const KIND = {
+  chunk: 0x63,
+  history: 0x68,
+  node: 0x6e,
+  ref: 0x72,
+  setting: 0x73,
+  layer: 0x79,
+} as const;
 export type Kind = keyof typeof KIND;
 
 export function digestKey(kind: "chunk" | "node" | "layer", digest: Digest): Buffer {
@@ -25,10 +31,10 @@ export function digestKey(kind: "chunk" | "node" | "layer", digest: Digest): Buf
 }
 
 /** @param name ASCII */
-export function nameKey(kind: "ref" | "setting" | "export", name: string): Buffer {
+export function nameKey(kind: "ref" | "setting", name: string): Buffer {
   const key = Buffer.allocUnsafe(1 + name.length);
   key[0] = KIND[kind];
-  key.latin1Write(name, 1);
+  key.write(name, 1, "latin1");
   return key;
 }
 

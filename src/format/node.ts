@@ -49,6 +49,7 @@ export function decodeNode(tuple: unknown, record: string): Node {
   const t = new TupleReader(tuple, record);
   const kind = t.integer(0, LINKED + KINDS.length - 1);
   const type = KINDS[kind % LINKED];
+  if (type === undefined) throw t.invalid("has a node of no known kind");
   const linked = kind >= LINKED;
   const metadata: Metadata = {
     mode: t.integer(0, 0o7777),
@@ -86,8 +87,6 @@ export function decodeNode(tuple: unknown, record: string): Node {
     case "socket":
       t.end(FIELDS);
       return { type, linked, ...metadata };
-    case undefined:
-      throw t.invalid("has a node of no known kind");
   }
 }
 
@@ -149,6 +148,19 @@ export class TupleReader {
     // eslint-disable-next-line no-control-regex -- the range of a byte string
     if (typeof value !== "string" || /[^\x01-\xff]/.test(value)) throw this.invalid("has no byte string");
     return value;
+  }
+
+  /** Text for people, UTF-8. */
+  text(): string {
+    const value = this.next();
+    if (typeof value !== "string") throw this.invalid(`field ${this.#index - 1} is no text`);
+    return value;
+  }
+
+  textOrNull(): string | null {
+    if (this.#tuple[this.#index] !== null) return this.text();
+    this.#index++;
+    return null;
   }
 
   name(): Name {

@@ -15,7 +15,8 @@ export interface IndexRow extends Totals {
 }
 
 /** What a page holds: a leaf's rows, or rows of pages. A directory's keys are names, a link table's first paths. */
-export type Page<Leaf> = { readonly level: 0; readonly rows: Leaf } | { readonly level: number; readonly pages: readonly IndexRow[] };
+export type Page<Leaf> =
+  { readonly level: 0; readonly rows: Leaf } | { readonly level: number; readonly pages: readonly IndexRow[] };
 
 /** Rows of a directory in byte order. */
 export type DirectoryRows = ReadonlyMap<Name, Node>;

@@ -33,12 +33,12 @@ export function parseName(bytes: Uint8Array): Name | undefined {
 
 /** The bytes as a string of one char per byte. */
 export function byteString(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 /** The UTF-8 bytes of text that a user typed, as a byte string. */
 export function byteStringOf(text: string): string {
-  return Buffer.from(text, "utf8").latin1Slice();
+  return Buffer.from(text, "utf8").toString("latin1");
 }
 
 /** A byte string for people: decoded as UTF-8 where it is, control characters escaped. Never parse it back. */

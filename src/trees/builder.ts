@@ -71,7 +71,8 @@ export class TreeBuilder {
         return;
       case "redirect": {
         const from = this.#baseNode(change.from);
-        if (from?.type !== "directory") throw invalid(change.path, `redirects to ${quoted(change.from)}, which is no directory of the base`);
+        if (from?.type !== "directory")
+          throw invalid(change.path, `redirects to ${quoted(change.from)}, which is no directory of the base`);
         this.#directory(change.path).base = { path: change.from, listing: from.listing };
         return;
       }
@@ -93,7 +94,8 @@ export class TreeBuilder {
       return;
     }
     if (path === ROOT) throw invalid(path, "the root is no directory");
-    const settled = node.type === "file" && "base" in node.content ? this.#withBaseContent(path, node, node.content.base) : node;
+    const settled =
+      node.type === "file" && "base" in node.content ? this.#withBaseContent(path, node, node.content.base) : node;
     this.#set(path, { kind: "inode", node: { ...settled, linked: false } as Inode["node"], names: [] });
   }
 
@@ -110,7 +112,8 @@ export class TreeBuilder {
 
   #withBaseContent(path: TreePath, node: RawNode & { type: "file" }, base: TreePath): RawNode {
     const source = this.#baseNode(base);
-    if (source?.type !== "file") throw invalid(path, `its data should be that of ${quoted(base)}, which is no file of the base`);
+    if (source?.type !== "file")
+      throw invalid(path, `its data should be that of ${quoted(base)}, which is no file of the base`);
     return { ...node, content: source.content };
   }
 
@@ -156,7 +159,8 @@ export class TreeBuilder {
 
   #set(path: TreePath, slot: Slot): void {
     this.#directory(parentPath(path)).entries.set(baseName(path), slot);
-    if (this.#last.path === path || this.#last.path.startsWith(`${path}/`)) this.#last = { path: ROOT, directory: this.#root };
+    if (this.#last.path === path || this.#last.path.startsWith(`${path}/`))
+      this.#last = { path: ROOT, directory: this.#root };
   }
 
   /** The directory at `path`, touched; made if there is none. */
@@ -237,7 +241,8 @@ export class TreeBuilder {
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
       yield top;
       for (const [name, slot] of top.directory.entries) {
-        if (slot !== "hidden" && slot.kind === "directory") stack.push({ path: joinPath(top.path, name), directory: slot });
+        if (slot !== "hidden" && slot.kind === "directory")
+          stack.push({ path: joinPath(top.path, name), directory: slot });
       }
     }
   }
@@ -285,7 +290,10 @@ function touched(parent: Touched, name: Name, base: DirectoryNode | undefined): 
 }
 
 /** Where the result still shows the base's `path`: nowhere if the stream covered it, elsewhere if it was redirected. */
-function stillShown(path: TreePath, merged: ReadonlyMap<TreePath, { path: TreePath; directory: Touched }[]>): TreePath[] {
+function stillShown(
+  path: TreePath,
+  merged: ReadonlyMap<TreePath, { path: TreePath; directory: Touched }[]>,
+): TreePath[] {
   const names = splitPath(path);
   const shown: TreePath[] = [];
   let above = ROOT;

@@ -63,7 +63,9 @@ function sameMetadata(a: Node, b: Node): boolean {
 
 function sameData(a: Node, b: Node): boolean {
   if (a.type === "file" && b.type === "file")
-    return a.content.root === b.content.root && a.content.size === b.content.size && a.content.sparse === b.content.sparse;
+    return (
+      a.content.root === b.content.root && a.content.size === b.content.size && a.content.sparse === b.content.sparse
+    );
   if (a.type === "symlink" && b.type === "symlink") return a.target === b.target;
   if ("major" in a && "major" in b) return a.type === b.type && a.major === b.major && a.minor === b.minor;
   return a.type === b.type;
