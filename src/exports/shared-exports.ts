@@ -1,0 +1,137 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
+import type { ContentStore } from "../chunks/content-store.ts";
+import { errnoOf, StoreError } from "../errors.ts";
+import { parseDigest } from "../model/digest.ts";
+import type { Digest } from "../model/digest.ts";
+import type { TreePath } from "../model/name.ts";
+import { writeDirectory } from "../sinks/directory.ts";
+import type { WriteOptions, Written } from "../sinks/directory.ts";
+import type { StorePaths } from "../store-paths.ts";
+import { setImmutable } from "../sys/attributes.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { bindReadOnly, isMountPoint } from "../sys/mounts.ts";
+import { diffTrees } from "../trees/diff.ts";
+import type { TreeStore } from "../trees/tree-store.ts";
+import { changedPaths, readExport, readManifest, writeManifest } from "./manifest.ts";
+import type { Manifest } from "./manifest.ts";
+
+export interface SharedExport {
+  readonly key: Digest;
+  readonly entries: number;
+  /** What differs from what was written; undefined if its manifest is lost. */
+  readonly changed: readonly TreePath[] | undefined;
+}
+
+/**
+ * Trees as real directories, each made once and shared by all containers that stand on it. Named by tree digest, so a
+ * container's config can name one before it exists, and none ever changes.
+ *
+ * They are seen through a read-only mount, and their roots are immutable: a container's tools, `lxc-destroy` above all,
+ * do them no harm. docs/design.md, "Exports".
+ */
+export class SharedExports {
+  readonly #paths: StorePaths;
+  readonly #trees: TreeStore;
+  readonly #content: ContentStore;
+
+  /** Borrows all. */
+  constructor(paths: StorePaths, trees: TreeStore, content: ContentStore) {
+    this.#paths = paths;
+    this.#trees = trees;
+    this.#content = content;
+  }
+
+  /** Where the export of a tree is, or will be once it is made. */
+  path(key: Digest): string {
+    return `${this.#paths.exports}/${key}`;
+  }
+
+  /** The tree that `path` is the export of. */
+  keyOf(path: string): Digest | undefined {
+    const prefix = `${this.#paths.exports}/`;
+    return path.startsWith(prefix) ? parseDigest(path.slice(prefix.length)) : undefined;
+  }
+
+  /** Makes the export unless it is there. A killed process leaves nothing that looks like one. */
+  async ensure(key: Digest, options: WriteOptions = {}): Promise<Written | undefined> {
+    this.protect();
+    const home = this.#private(key);
+    if (existsSync(home)) {
+      setImmutable(home, true);
+      return undefined;
+    }
+    const temporary = `${this.#paths.temporary}/${randomBytes(8).toString("hex")}`;
+    mkdirSync(temporary, { mode: 0o700 });
+    try {
+      const tree = this.#trees.tree(key);
+      const target = `${temporary}/${key}`;
+      const written = await writeDirectory(target, diffTrees(this.#trees, undefined, tree), this.#content, options);
+      const manifest = readExport(target);
+      syncFilesystem(target);
+      writeManifest(this.#manifest(key), manifest);
+      renameSync(target, home);
+      setImmutable(home, true);
+      syncPath(this.#paths.privateExports);
+      return written;
+    } finally {
+      removeDirectory(this.#paths.temporary, temporary.slice(this.#paths.temporary.length + 1));
+    }
+  }
+
+  /** Shows the exports read-only at their public place, again after each boot. Who may not mount gets a symlink. */
+  protect(): void {
+    const { exports, privateExports } = this.#paths;
+    if (lstatSync(exports).isSymbolicLink() || isMountPoint(exports)) return;
+    try {
+      bindReadOnly(privateExports, exports);
+    } catch (error) {
+      if (errnoOf(error) !== "EPERM") throw error;
+      rmdirSync(exports);
+      symlinkSync("private/exports", exports);
+    }
+  }
+
+  *list(): Generator<SharedExport> {
+    for (const name of readdirSync(this.#paths.privateExports).sort()) {
+      const key = parseDigest(name);
+      if (key === undefined) continue;
+      const now = readExport(this.#private(key));
+      const then = this.#then(key);
+      yield { key, entries: now.size, changed: then && changedPaths(then, now) };
+    }
+  }
+
+  /** Removes an export that nobody uses any more. Crash-safe: it is out of its place before it is taken apart. */
+  remove(key: Digest): void {
+    const home = this.#private(key);
+    setImmutable(home, false);
+    const aside = randomBytes(8).toString("hex");
+    renameSync(home, `${this.#paths.temporary}/${aside}`);
+    rmSync(this.#manifest(key), { force: true });
+    removeDirectory(this.#paths.temporary, aside);
+  }
+
+  #then(key: Digest): Manifest | undefined {
+    try {
+      return readManifest(this.#manifest(key));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT" || error instanceof StoreError) return undefined;
+      throw error;
+    }
+  }
+
+  #private(key: Digest): string {
+    return `${this.#paths.privateExports}/${key}`;
+  }
+
+  #manifest(key: Digest): string {
+    return `${this.#paths.manifests}/${key}`;
+  }
+}
+
+function removeDirectory(parent: string, name: string): void {
+  using directory = DirectoryHandle.open(parent);
+  directory.removeTree(name);
+}

@@ -1,0 +1,82 @@
+import { randomBytes } from "node:crypto";
+import { byteStringOf } from "../model/name.ts";
+import { type ConfigFile, getValue, removeSettings, replaceInValues, settingsOf, setValue } from "./config-file.ts";
+
+export interface CloneConfigOptions {
+  readonly originalName: string;
+  /** The container's own: LXCPATH/NAME. */
+  readonly originalDirectory: string;
+  readonly name: string;
+  readonly directory: string;
+  /** The clone's `lxc.rootfs.path`. */
+  readonly rootfs: string;
+}
+
+export interface ClonedConfig {
+  readonly config: ConfigFile;
+  /** What the two will get in each other's way with, for people. */
+  readonly warnings: readonly string[];
+  /** Paths in the original's directory that its config names, other than rootfs and logs; the clone's names the same in its own. */
+  readonly ownFiles: readonly string[];
+}
+
+/**
+ * The config of a clone: the original's, with another rootfs, its own name, MAC addresses and directory, no autostart
+ * and no log files in common.
+ *
+ * @throws {StoreError} USAGE if no config can hold the new paths
+ */
+export function cloneConfig(original: ConfigFile, options: CloneConfigOptions): ClonedConfig {
+  const { originalName, originalDirectory, name, directory, rootfs } = options;
+  let config = removeSettings(original, ({ key }) => DROPPED.has(key));
+  config = setValue(config, "lxc.rootfs.path", rootfs);
+  const pathPattern = withinPattern(originalDirectory);
+  const ownFiles = settingsOf(config)
+    .filter(({ key }) => key !== "lxc.rootfs.path")
+    .flatMap(({ value }) => value.match(withinPattern(originalDirectory, "(?:/[^\\s:,'\"]*)?")) ?? []);
+  config = replaceInValues(config, pathPattern, byteStringOf(directory));
+  // Had the paths before been the clone's own already, or had they the original's in them, this sets it right.
+  config = setValue(config, "lxc.rootfs.path", rootfs);
+  if ((getValue(config, "lxc.uts.name") ?? originalName) === originalName) config = setValue(config, "lxc.uts.name", name);
+  config = withOwnAddresses(config);
+  return { config, warnings: warningsFor(config, directory), ownFiles: [...new Set(ownFiles)] };
+}
+
+/** The clone must neither come up by itself nor write into the original's logs. */
+const DROPPED: ReadonlySet<string> = new Set(["lxc.start.auto", "lxc.log.file", "lxc.console.logfile"]);
+
+const HARDWARE_ADDRESS = /^lxc\.net(?:work)?\.(?:[0-9]+\.)?hwaddr$/;
+const STATIC_ADDRESS = /^lxc\.net(?:work)?\.(?:[0-9]+\.)?ipv[46](?:\.address)?$/;
+
+/** Each that is set becomes a random one of the range that Xen and LXC use. */
+function withOwnAddresses(config: ConfigFile): ConfigFile {
+  const keys = new Set(settingsOf(config).map(({ key }) => key));
+  return [...keys].filter((key) => HARDWARE_ADDRESS.test(key)).reduce((changed, key) => setValue(changed, key, randomAddress()), config);
+}
+
+function randomAddress(): string {
+  return `00:16:3e:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0")).join(":")}`;
+}
+
+function warningsFor(config: ConfigFile, directory: string): string[] {
+  return settingsOf(config).flatMap(({ key, value }) => {
+    if (STATIC_ADDRESS.test(key) && value !== "") return `has the original's address: ${key} = ${value}`;
+    const source = key === "lxc.mount.entry" ? writableSource(value) : undefined;
+    if (source === undefined || withinPattern(directory).test(byteStringOf(source))) return [];
+    return `writes to the same directory of the host as the original: ${source}`;
+  });
+}
+
+/** @returns what an fstab line lets the container write to on the host */
+function writableSource(entry: string): string | undefined {
+  const [source = "", , , options = ""] = entry.split(/[ \t]+/);
+  const flags = options.split(",");
+  const binds = flags.includes("bind") || flags.includes("rbind");
+  return binds && !flags.includes("ro") && source.startsWith("/") ? source : undefined;
+}
+
+/** Finds `directory` as a whole path or the beginning of one, in byte strings and text alike. */
+function withinPattern(directory: string, rest = ""): RegExp {
+  const escaped = byteStringOf(directory).replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  return new RegExp(`(?<![^\\s:,='"])${escaped}(?=[/\\s:,'"]|$)${rest}`, "g");
+}

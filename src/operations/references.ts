@@ -1,0 +1,86 @@
+import { closest, distance } from "fastest-levenshtein";
+import type { ContainerRef, LayerRef, Ref } from "../containers/records.ts";
+import { StoreError } from "../errors.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Store } from "../store.ts";
+
+/** A name as layers and containers have it; in one name space. */
+export function requireName(name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) return;
+  throw new StoreError("USAGE", {
+    reason: `"${name}" cannot be a name`,
+    hint: "use up to 64 letters, digits and . _ - with a letter or digit first",
+  });
+}
+
+/** @throws {StoreError} EXISTS if the name stands for something */
+export function requireFree(store: Store, name: string, hint = "choose another name"): void {
+  requireName(name);
+  const ref = store.refs.find(name);
+  if (ref === undefined) return;
+  throw new StoreError("EXISTS", { what: `"${name}" exists (${describeRef(store, ref)})`, hint });
+}
+
+export async function requireContainer(store: Store, name: string): Promise<ContainerRef> {
+  const ref = await requireRef(store, name);
+  if (ref.type === "container") return ref;
+  throw new StoreError("USAGE", { reason: `"${name}" is a layer, not a container`, hint: `delta0 clone ${name} NEW` });
+}
+
+export async function requireRef(store: Store, name: string): Promise<Ref> {
+  const ref = store.refs.find(name);
+  if (ref === undefined) throw await unknownName(store, name);
+  return ref;
+}
+
+/** What a REF names: a layer or a container, or a bare tree. */
+export type Resolved =
+  | { readonly name: string; readonly ref: LayerRef | ContainerRef; readonly tree: Digest }
+  | { readonly name: undefined; readonly ref: undefined; readonly tree: Digest };
+
+/**
+ * Resolves a name, or a tree digest's prefix of at least 8 hex digits. Names win; `blake3:` forces a digest.
+ *
+ * @throws {StoreError} NOT_FOUND, with the name that was perhaps meant; USAGE if several trees have the prefix
+ */
+export async function resolveRef(store: Store, text: string): Promise<Resolved> {
+  const forced = text.startsWith("blake3:");
+  const ref = forced ? undefined : store.refs.find(text);
+  if (ref !== undefined) return { name: text, ref, tree: store.refs.treeOf(ref) };
+  const prefix = forced ? text.slice("blake3:".length) : text;
+  if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw await unknownName(store, text);
+  const trees = await store.treesByPrefix(prefix);
+  const [tree, other] = trees;
+  if (tree === undefined) throw await unknownName(store, text);
+  if (other !== undefined)
+    throw new StoreError("USAGE", { reason: `several trees begin with ${prefix}: ${trees.join(", ")}` });
+  return { name: undefined, ref: undefined, tree };
+}
+
+export function describeRef(store: Store, ref: Ref): string {
+  const { created } = ref.type === "layer" ? store.refs.layer(ref.layer) : ref;
+  return `${ref.type}, ${age(created)} old`;
+}
+
+/** "5 s", "2 h": the largest unit that gives at least one. */
+export function age(created: string): string {
+  const seconds = Math.max(0, (Date.now() - Date.parse(created)) / 1000);
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["min", 60],
+  ] as const;
+  const [unit, length] = units.find(([, length]) => seconds >= length) ?? ["s", 1];
+  return `${Math.floor(seconds / length)} ${unit}`;
+}
+
+async function unknownName(store: Store, name: string): Promise<StoreError> {
+  const names: string[] = [];
+  for await (const [known] of store.refs.list(() => undefined)) names.push(known);
+  const near = names.length > 0 ? closest(name, names) : undefined;
+  const meant = near !== undefined && distance(name, near) <= Math.max(2, name.length / 3);
+  return new StoreError("NOT_FOUND", {
+    what: `no layer or container "${name}"`,
+    ...(meant ? { hint: `did you mean "${near}"?` } : {}),
+  });
+}

@@ -1,0 +1,52 @@
+import { resolve } from "node:path";
+
+/** Where each part of a store lies. docs/format.md, "Directory". */
+export class StorePaths {
+  /** Absolute. */
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = resolve(directory);
+  }
+
+  /** Says that this is a store, and of which format; the last file that `init` makes. */
+  get format(): string {
+    return `${this.directory}/format`;
+  }
+  /** There while `init` is at work: what is found beside it without `format` is nobody's. */
+  get initialising(): string {
+    return `${this.directory}/initialising`;
+  }
+  /** Locked by the process that has the store open. */
+  get lock(): string {
+    return `${this.directory}/lock`;
+  }
+  /** Who that is, for people. */
+  get owner(): string {
+    return `${this.directory}/owner.json`;
+  }
+  get meta(): string {
+    return `${this.directory}/meta`;
+  }
+  get chunks(): string {
+    return `${this.directory}/chunks`;
+  }
+  /** Where exports are looked at: a read-only bind mount of `privateExports`, or without privileges a symlink to it. */
+  get exports(): string {
+    return `${this.directory}/exports`;
+  }
+  get privateExports(): string {
+    return `${this.directory}/private/exports`;
+  }
+  get manifests(): string {
+    return `${this.directory}/private/manifests`;
+  }
+  /** What is being made. Whoever opens the store empties it. */
+  get temporary(): string {
+    return `${this.directory}/private/tmp`;
+  }
+  /** The hook script and the config file that containers include. */
+  get lxc(): string {
+    return `${this.directory}/lxc`;
+  }
+}

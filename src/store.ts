@@ -1,0 +1,192 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { ChunkStore } from "./chunks/chunk-store.ts";
+import { ContentStore } from "./chunks/content-store.ts";
+import { NodeStore } from "./chunks/node-store.ts";
+import type { Layer, RefChange } from "./containers/records.ts";
+import { Refs } from "./containers/refs.ts";
+import { errnoOf, StoreError } from "./errors.ts";
+import { SharedExports } from "./exports/shared-exports.ts";
+import { FORMAT_VERSION, requireVersion } from "./format/record.ts";
+import { Kv } from "./kv/kv.ts";
+import { StorePaths } from "./store-paths.ts";
+import { DirectoryHandle } from "./sys/directory-handle.ts";
+import { syncPath, writeFileDurably } from "./sys/durable.ts";
+import { lock } from "./sys/lock.ts";
+import type { Lock } from "./sys/lock.ts";
+import { TreeStore } from "./trees/tree-store.ts";
+
+export interface OpenOptions {
+  /** Makes the store if there is none. Default: false. */
+  readonly create?: boolean;
+  /** How long to wait for another process that has it open. Default: 30. */
+  readonly waitSeconds?: number;
+  /** What is being done, for whoever waits for this process. */
+  readonly command?: string;
+}
+
+/** An open store: its parts, wired. One process has it open at a time. */
+export class Store implements AsyncDisposable {
+  readonly paths: StorePaths;
+  readonly chunks: ChunkStore;
+  readonly content: ContentStore;
+  readonly nodes: NodeStore;
+  readonly trees: TreeStore;
+  readonly refs: Refs;
+  readonly exports: SharedExports;
+  readonly #meta: Kv;
+  readonly #owned: readonly Owned[];
+
+  private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: readonly Owned[]) {
+    this.paths = paths;
+    this.chunks = chunks;
+    this.nodes = new NodeStore(meta);
+    this.content = new ContentStore(chunks, this.nodes);
+    this.trees = new TreeStore(this.nodes);
+    this.refs = refs;
+    this.exports = new SharedExports(paths, this.trees, this.content);
+    this.#meta = meta;
+    this.#owned = owned;
+  }
+
+  /**
+   * @throws {StoreError} STORE_MISSING unless `create`, STORE_LOCKED after the wait, FORMAT_NEWER, FORMAT_INVALID,
+   *   REFUSED if a store should be made in a directory that holds other things, NOT_PERMITTED, NO_SPACE
+   */
+  static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
+    const { create = false, waitSeconds = 30, command = "a program" } = options;
+    const paths = new StorePaths(directory);
+    if (create) makeDirectory(paths.directory);
+    const owned: Owned[] = [await lockStore(paths, waitSeconds)];
+    try {
+      const isNew = !existsSync(paths.format);
+      if (!isNew) checkFormat(paths);
+      else if (create) prepare(paths);
+      else throw new StoreError("STORE_MISSING", { directory: paths.directory });
+      writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
+      sweep(paths);
+      const meta = await Kv.open(paths.meta, { create: isNew });
+      owned.push(meta);
+      const chunkValues = await Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
+      owned.push(chunkValues);
+      if (isNew) {
+        await meta.barrier();
+        await chunkValues.barrier();
+        writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
+        rmSync(paths.initialising);
+      }
+      return new Store(paths, meta, await ChunkStore.open(chunkValues, meta), await Refs.open(meta), owned);
+    } catch (error) {
+      await closeAll(owned);
+      throw error;
+    }
+  }
+
+  /**
+   * Makes trees and content durable, and only then the names that reach them: after a power cut a name is there with
+   * all it stands for, or it is not there.
+   */
+  async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+    const newChunks = await this.chunks.flush();
+    const newNodes = await this.nodes.flush();
+    if (newChunks || newNodes) await this.#meta.barrier();
+    await this.refs.change(command, changes, layers);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeAll(this.#owned);
+  }
+}
+
+type Owned = Disposable | AsyncDisposable;
+
+// docs/design.md, "Two databases": with LevelDB's 4 MB a store of 50 GB would be 12 000 table files.
+const CHUNK_WRITE_BUFFER_BYTES = 32 << 20;
+
+/** The last opened first; the lock on the store goes last. */
+async function closeAll(owned: readonly Owned[]): Promise<void> {
+  for (const resource of owned.toReversed()) {
+    if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
+    else resource[Symbol.dispose]();
+  }
+}
+
+/** Lays out a new store, up to its databases. */
+function prepare(paths: StorePaths): void {
+  const strangers = readdirSync(paths.directory).filter((name) => name !== "lock");
+  if (strangers.length > 0 && !existsSync(paths.initialising))
+    throw new StoreError("REFUSED", {
+      reason: `${paths.directory} is not empty and holds no store`,
+      hint: "name an empty or new directory",
+    });
+  writeFileSync(paths.initialising, "");
+  rmSync(paths.meta, { recursive: true, force: true });
+  rmSync(paths.chunks, { recursive: true, force: true });
+  for (const directory of [paths.exports, paths.privateExports, paths.manifests, paths.temporary, paths.lxc])
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  syncPath(paths.directory);
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+      throw new StoreError(
+        "NOT_PERMITTED",
+        { action: `making the store ${directory}`, hint: "run as root, or name another with --store" },
+        { cause: error },
+      );
+    if (code === "EEXIST" || code === "ENOTDIR")
+      throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
+    throw error;
+  }
+}
+
+async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> {
+  let taken: Lock | undefined;
+  try {
+    taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ENOENT" || code === "ENOTDIR")
+      throw new StoreError("STORE_MISSING", { directory: paths.directory }, { cause: error });
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+      throw new StoreError(
+        "NOT_PERMITTED",
+        { action: `opening the store ${paths.directory}`, hint: "run as the user it belongs to" },
+        { cause: error },
+      );
+    throw error;
+  }
+  if (taken !== undefined) return taken;
+  const owner = ownerOf(paths);
+  throw new StoreError("STORE_LOCKED", {
+    directory: paths.directory,
+    waitedSeconds: waitSeconds,
+    ...(owner === undefined ? {} : { owner }),
+  });
+}
+
+function ownerOf(paths: StorePaths): string | undefined {
+  try {
+    const { pid, command, since } = JSON.parse(readFileSync(paths.owner, "utf8")) as Record<string, unknown>;
+    if (typeof pid !== "number" || typeof command !== "string" || typeof since !== "string") return undefined;
+    return `pid ${pid} ("${command}") for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
+  } catch {
+    // Who it is was for information only: the owner may be writing it just now.
+    return undefined;
+  }
+}
+
+function checkFormat(paths: StorePaths): void {
+  const version = /^delta0 store\nformat ([0-9]+)\n$/.exec(readFileSync(paths.format, "utf8"))?.[1];
+  requireVersion(version === undefined ? undefined : Number(version), paths.format);
+}
+
+/** What a killed process was making is of no use to anybody. */
+function sweep(paths: StorePaths): void {
+  if (readdirSync(paths.temporary).length === 0) return;
+  using directory = DirectoryHandle.open(paths.temporary);
+  for (const name of directory.list()) directory.removeTree(name);
+}
