@@ -4,6 +4,7 @@ import { digestKey, historyKey, idOfKey, kindRange, nameKey } from "../format/ke
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
+import { byteString } from "../model/name.ts";
 import {
   decodeHistoryEntry,
   decodeLayer,
@@ -27,8 +28,7 @@ export class Refs {
   /** Borrows `meta`. */
   static async open(meta: Kv): Promise<Refs> {
     let next = 0;
-    for await (const [key] of meta.iterate({ ...kindRange("history"), reverse: true, limit: 1, values: false }))
-      next = idOfKey(key, 1) + 1;
+    for await (const key of meta.keys({ ...kindRange("history"), reverse: true, limit: 1 })) next = idOfKey(key, 1) + 1;
     return new Refs(meta, next);
   }
 
@@ -41,13 +41,13 @@ export class Refs {
   /** All names in byte order, over one consistent state. A damaged record is handed to `damaged` and left out. */
   async *list(damaged: (name: string, error: StoreError) => void): AsyncGenerator<readonly [name: string, ref: Ref]> {
     for await (const [key, bytes] of this.#meta.iterate(kindRange("ref"))) {
-      const name = key.subarray(1).toString("latin1");
+      const name = byteString(key.subarray(1));
       let ref: Ref;
       try {
         ref = decodeRecord(name, bytes);
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        damaged(name, error);
+        damaged(name, error as StoreError);
         continue;
       }
       yield [name, ref];

@@ -145,7 +145,7 @@ export class TupleReader {
 
   byteString(): string {
     const value = this.next();
-    // eslint-disable-next-line no-control-regex -- the range of a byte string
+     
     if (typeof value !== "string" || /[^\x01-\xff]/.test(value)) throw this.invalid("has no byte string");
     return value;
   }

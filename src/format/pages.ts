@@ -3,6 +3,7 @@ import { digestToBytes } from "../model/digest.ts";
 import type { LinkGroup } from "../model/change.ts";
 import { comparePaths } from "../model/name.ts";
 import type { Name } from "../model/name.ts";
+import { PAGE_REFS } from "../model/node.ts";
 import type { DirectoryNode, Node, Totals } from "../model/node.ts";
 import { decodeDirectory, decodeNode, encodeNode, encodeRef, TupleReader } from "./node.ts";
 import { pack, unpack } from "./packing.ts";
@@ -23,6 +24,15 @@ export type DirectoryRows = ReadonlyMap<Name, Node>;
 /** Hard-link groups in canonical order of their first paths. */
 export type LinkRows = readonly LinkGroup[];
 
+/**
+ * One page of a file's Merkle list: up to `PAGE_REFS` refs, of chunks at level 1, of pages one level down above that; null
+ * is a run of zeros as long as the ref would cover. A page of nulls alone is never written: it is itself a null.
+ */
+export interface ContentPage {
+  readonly level: number;
+  readonly refs: readonly (Digest | null)[];
+}
+
 /** A tree record: the root directory and the link table's top page. */
 export interface TreeRecord {
   readonly root: DirectoryNode;
@@ -40,6 +50,10 @@ export function encodeLinkLeaf(groups: readonly LinkGroup[]): Buffer {
 export function encodeIndex(kind: "directory" | "links", level: number, pages: readonly IndexRow[]): Buffer {
   const rows = pages.map((row) => [row.lastKey, digestToBytes(row.page), row.entries, row.bytes]);
   return pack([FORMAT_VERSION, kind, level, rows]);
+}
+
+export function encodeContentPage({ level, refs }: ContentPage): Buffer {
+  return pack([FORMAT_VERSION, "content", level, refs.map(encodeRef)]);
 }
 
 export function encodeTree(tree: TreeRecord): Buffer {
@@ -76,6 +90,19 @@ export function decodeLinkPage(bytes: Uint8Array, digest: Digest): Page<LinkRows
       return group;
     }),
   );
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function decodeContentPage(bytes: Uint8Array, digest: Digest): ContentPage {
+  const t = open(bytes, "content", `content page ${digest}`);
+  const level = t.integer(1, 16);
+  const list = t.list();
+  t.end();
+  if (list.length === 0 || list.length > PAGE_REFS) throw t.invalid("has no or too many refs");
+  const row = new TupleReader(list, t.record);
+  const refs = list.map(() => row.ref());
+  if (refs.every((ref) => ref === null)) throw t.invalid("is all zeros");
+  return { level, refs };
 }
 
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */

@@ -95,7 +95,7 @@ async function writeTarFile(context: Context, tree: Tree, target: string): Promi
   try {
     await using file = await open(partial, "wx");
     const written = await writeTar(context, tree, async (bytes) => {
-      for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
     });
     await file.sync();
     await rename(partial, target);
@@ -107,11 +107,7 @@ async function writeTarFile(context: Context, tree: Tree, target: string): Promi
   }
 }
 
-async function writeTar(
-  context: Context,
-  tree: Tree,
-  output: (bytes: Uint8Array) => Promise<void>,
-): Promise<Written> {
+async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array) => Promise<void>): Promise<Written> {
   const lost: string[] = [];
   const changes: Iterable<Change> = diffTrees(context.store.trees, undefined, tree);
   const stream = tarStream(changes, context.store.content, {
@@ -119,7 +115,8 @@ async function writeTar(
     onLoss: (path) => lost.push(path),
   });
   for await (const bytes of stream) await output(bytes);
-  const losses = lost.length === 0 ? [] : [{ kind: "socket" as const, count: lost.length, examples: lost.slice(0, 10) }];
+  const losses =
+    lost.length === 0 ? [] : [{ kind: "socket" as const, count: lost.length, examples: lost.slice(0, 10) }];
   return { entries: tree.root.listing.entries - lost.length, bytes: tree.root.listing.bytes, losses };
 }
 
@@ -127,10 +124,14 @@ async function writeTar(
 async function compare(context: Context, tree: Tree, target: string): Promise<void> {
   const { store } = context;
   const builder = new TreeBuilder(store.trees);
-  for await (const batch of directoryChanges(target, store.content.writer())) for (const change of batch) builder.apply(change);
+  for await (const batch of directoryChanges(target, store.content.writer()))
+    for (const change of batch) builder.apply(change);
   const { digest } = builder.finish();
   if (digest === tree.digest) return;
-  throw new StoreError("SOURCE_INVALID", { source: target, reason: `reads back as ${digest}, not as what was written` });
+  throw new StoreError("SOURCE_INVALID", {
+    source: target,
+    reason: `reads back as ${digest}, not as what was written`,
+  });
 }
 
 function progressOf(context: Context, tree: Tree): Pick<Parameters<typeof writeDirectory>[3] & object, "onProgress"> {

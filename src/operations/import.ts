@@ -168,4 +168,3 @@ function excluder(globs: readonly string[]): (path: TreePath) => boolean {
     return false;
   };
 }
-

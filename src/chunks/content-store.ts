@@ -1,0 +1,94 @@
+import { StoreError } from "../errors.ts";
+import { decodeContentPage } from "../format/pages.ts";
+import type { ContentReader, ContentWriter } from "../model/change.ts";
+import type { Digest } from "../model/digest.ts";
+import { BLOCK_BYTES, PAGE_REFS } from "../model/node.ts";
+import type { Content } from "../model/node.ts";
+import type { ChunkStore } from "./chunk-store.ts";
+import { BlockWriter, pageLevels } from "./content-writer.ts";
+import type { NodeStore } from "./node-store.ts";
+
+/** Files' bytes, as chunks and the pages that list them. */
+export class ContentStore implements ContentReader {
+  readonly #chunks: ChunkStore;
+  readonly #nodes: NodeStore;
+
+  /** Borrows both. */
+  constructor(chunks: ChunkStore, nodes: NodeStore) {
+    this.#chunks = chunks;
+    this.#nodes = nodes;
+  }
+
+  writer(): ContentWriter {
+    return new BlockWriter(this.#chunks, this.#nodes);
+  }
+
+  pieces(content: Content): Generator<Uint8Array | number> {
+    return this.range(content, 0, content.size);
+  }
+
+  /**
+   * The bytes from `start` to before `end`, in order: bytes (borrowed until the next step), or the length of a run of
+   * zeros. What lies beyond the content's size is not there.
+   *
+   * @throws {StoreError} CHUNK_MISSING, CHUNK_CORRUPT, NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID
+   */
+  *range(content: Content, start: number, end: number): Generator<Uint8Array | number> {
+    const stop = Math.min(end, content.size);
+    if (start >= stop) return;
+    const blocks = Math.ceil(content.size / BLOCK_BYTES);
+    const level = pageLevels(blocks);
+    const root: Span = { ref: content.root, first: 0, blocks };
+    let zeros = 0;
+    for (const { ref, first, blocks: count } of this.#spans(root, level, start / BLOCK_BYTES, stop / BLOCK_BYTES)) {
+      const at = first * BLOCK_BYTES;
+      const length = Math.min(count * BLOCK_BYTES, content.size - at);
+      const [from, to] = [Math.max(start - at, 0), Math.min(stop - at, length)];
+      if (ref === null) {
+        zeros += to - from;
+        continue;
+      }
+      if (zeros > 0) yield zeros;
+      zeros = 0;
+      const bytes = this.#chunks.get(ref);
+      if (bytes.length !== length)
+        throw new StoreError("FORMAT_INVALID", {
+          record: `chunk ${ref}`,
+          reason: `has ${bytes.length} bytes where ${length} should be`,
+        });
+      yield bytes.subarray(from, to);
+    }
+    if (zeros > 0) yield zeros;
+  }
+
+  /** Chunks, and runs of zeros, that cover the blocks from `from` (rounded down) to before `to`, in order. */
+  *#spans(span: Span, level: number, from: number, to: number): Generator<Span> {
+    if (span.ref === null || level === 0) {
+      yield span;
+      return;
+    }
+    const { refs, level: found } = decodeContentPage(this.#nodes.get(span.ref), span.ref);
+    const each = PAGE_REFS ** (level - 1);
+    if (found !== level || refs.length !== Math.ceil(span.blocks / each))
+      throw new StoreError("FORMAT_INVALID", {
+        record: `content page ${span.ref}`,
+        reason: "does not fit the size of its file",
+      });
+    const firstRef = Math.max(Math.floor((from - span.first) / each), 0);
+    for (let i = firstRef; i < refs.length && span.first + i * each < to; i++) {
+      const below: Span = {
+        ref: refs[i] ?? null,
+        first: span.first + i * each,
+        blocks: Math.min(each, span.blocks - i * each),
+      };
+      yield* this.#spans(below, level - 1, from, to);
+    }
+  }
+}
+
+/** A ref and the blocks it covers: `blocks` many from number `first` on. null: all zero. */
+interface Span {
+  readonly ref: Digest | null;
+  readonly first: number;
+  readonly blocks: number;
+}

@@ -1,0 +1,146 @@
+import { Level } from "level";
+import { StoreError } from "../errors.ts";
+
+export type Operation =
+  | { readonly type: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: "del"; readonly key: Uint8Array };
+
+export interface KvOptions {
+  /** true: the database must not exist yet. false: it must. */
+  readonly create: boolean;
+  /** LevelDB's memtable, and so the size of its tables. Default: 4 MiB. */
+  readonly writeBufferBytes?: number;
+}
+
+export interface Range {
+  readonly gte?: Uint8Array;
+  readonly lt?: Uint8Array;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+/** The one door to LevelDB: byte keys in byte order, byte values. What is read is the caller's. */
+export class Kv implements AsyncDisposable {
+  readonly #db: Database;
+
+  private constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /**
+   * @throws {StoreError} STORE_LOCKED if a process has it open: LevelDB allows one; FORMAT_INVALID if it is damaged, or
+   *   `create` is not what is the case
+   */
+  static async open(directory: string, { create, writeBufferBytes = 4 << 20 }: KvOptions): Promise<Kv> {
+    // Level's types leave out what browsers lack: getSync, compactRange. On Node it is ClassicLevel.
+    const db = new Level(directory, BYTES) as unknown as Database;
+    try {
+      await db.open({
+        // With a lost CURRENT an open that may create succeeds with a part of the keys, and deletes tables.
+        createIfMissing: create,
+        errorIfExists: create,
+        // Values are compressed already; nodes gain less than decompressing them costs.
+        compression: false,
+        writeBufferSize: writeBufferBytes,
+        cacheSize: CACHE_BYTES,
+      });
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
+      if (cause !== undefined && "code" in cause && cause.code === "LEVEL_LOCKED")
+        throw new StoreError("STORE_LOCKED", { directory, waitedSeconds: 0 }, { cause: error });
+      throw new StoreError(
+        "FORMAT_INVALID",
+        { record: directory, reason: `LevelDB cannot open it: ${cause?.message ?? String(error)}` },
+        { cause: error },
+      );
+    }
+    return new Kv(db);
+  }
+
+  /** Takes 4 µs; waiting for a promise would take 60. */
+  getSync(key: Uint8Array): Uint8Array | undefined {
+    return this.#db.getSync(key);
+  }
+
+  /** In order of keys, over the state at the time of the call. */
+  async *iterate(range: Range): AsyncGenerator<readonly [key: Uint8Array, value: Uint8Array]> {
+    yield* this.#rows(range);
+  }
+
+  /** As `iterate`, without reading the values. */
+  async *keys(range: Range): AsyncGenerator<Uint8Array> {
+    for await (const [key] of this.#rows({ ...range, values: false })) yield key;
+  }
+
+  async *#rows(range: Range & { values?: false }): AsyncGenerator<[key: Uint8Array, value: Uint8Array]> {
+    const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: READ_AHEAD_BYTES });
+    try {
+      while (true) {
+        const rows = await iterator.nextv(ROWS_AT_ONCE);
+        if (rows.length === 0) return;
+        yield* rows;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /**
+   * All or nothing. Outlives this process on return; a power cut only with `sync`, or after `barrier()`.
+   *
+   * `sync` covers this batch alone: see `barrier`.
+   */
+  async write(operations: readonly Operation[], { sync = false }: { readonly sync?: boolean } = {}): Promise<void> {
+    if (operations.length > 0) await this.#filling(this.#db.batch(operations, { sync }));
+  }
+
+  /**
+   * Makes every earlier `write` safe from a power cut.
+   *
+   * A last write with `sync` would not do: when LevelDB's memtable fills up, it goes on to a new log and closes the old
+   * one without fsync, so the cut may lose the old log's tail and keep the new log. Compacting, even an empty range,
+   * first writes the memtable to a table file, and syncs that.
+   * Source: leveldb 1.20, db/db_impl.cc, MakeRoomForWrite and CompactRange.
+   */
+  async barrier(): Promise<void> {
+    await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
+  }
+
+  /** Bytes of the tables that hold this range, roughly, as they are on disk. */
+  async approximateBytes(from: Uint8Array, to: Uint8Array): Promise<number> {
+    return await this.#db.approximateSize(from, to);
+  }
+
+  async #filling(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      // LevelDB hands on what strerror says, and no errno.
+      if (!/No space left on device|Disk quota exceeded/.test(String(error))) throw error;
+      throw new StoreError("NO_SPACE", { action: "writing the store" }, { cause: error });
+    }
+  }
+
+  /** Waits for running calls, then closes. May be called twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#db.close();
+  }
+}
+
+/** What is used of ClassicLevel. */
+interface Database {
+  open(options: Readonly<Record<string, unknown>>): Promise<void>;
+  close(): Promise<void>;
+  getSync(key: Uint8Array): Uint8Array | undefined;
+  batch(operations: readonly Operation[], options: { sync: boolean }): Promise<void>;
+  iterator(range: object): { nextv(size: number): Promise<[Uint8Array, Uint8Array][]>; close(): Promise<void> };
+  compactRange(from: Uint8Array, to: Uint8Array): Promise<void>;
+  approximateSize(from: Uint8Array, to: Uint8Array): Promise<number>;
+}
+
+const BYTES = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
+/** No record has this key: it is shorter than any. */
+const EMPTY_KEY = new Uint8Array([0x00]);
+const CACHE_BYTES = 8 << 20;
+const READ_AHEAD_BYTES = 1 << 20;
+const ROWS_AT_ONCE = 1000;
