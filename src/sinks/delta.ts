@@ -1,0 +1,35 @@
+import type { Change, ContentReader } from "../model/change.ts";
+import type { Dialect } from "../format/overlay-xattrs.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import type { TurnOptions } from "./turns.ts";
+import type { Written } from "./written.ts";
+
+export interface DeltaOptions extends TurnOptions {
+  /** Of the overlay mounts it is for: `trusted` unless they have the option `userxattr`. */
+  readonly dialect?: Dialect | undefined;
+}
+
+/**
+ * Writes the difference of two trees as a delta directory, which overlayfs shows over the `before` tree as the `after`
+ * tree, whether it stands on top of the lowers or is the upper.
+ *
+ * Removed names become whiteouts. No directory is ever opaque: each removed entry is a change of its own, so a directory
+ * that was removed and made again merges entry by entry; and over what was no directory there is nothing to merge with.
+ *
+ * @param changes in canonical order, the root first. Each directory above a change comes before it as a change of its
+ *                own, with `before` = `after` where it did not itself change; else as in `writeDirectory`
+ */
+export async function writeDelta(
+  target: string,
+  changes: Iterable<Change>,
+  content: ContentReader,
+  options: DeltaOptions = {},
+): Promise<Written> {
+  const rules = { asUser: false, overlay: options.dialect ?? "trusted" };
+  using writer = TreeWriter.make(target, content, rules, options);
+  for (const { path, after, link } of changes) {
+    if (after === undefined) await writer.hide(path);
+    else await writer.put(path, after, link);
+  }
+  return writer.finish();
+}

@@ -1,0 +1,39 @@
+import type { Change, ContentReader } from "../model/change.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import type { TurnOptions } from "./turns.ts";
+import type { Written } from "./written.ts";
+
+export interface WriteOptions extends TurnOptions {
+  /**
+   * Owners, devices, `trusted.*` and `security.*` attributes are left out, and do not count as losses. Set-id bits go
+   * with the owner they were meant for.
+   */
+  readonly asUser?: boolean | undefined;
+  /** The directory will be a lower of overlay mounts: what would be a mark of overlayfs is escaped or left out. */
+  readonly lower?: boolean | undefined;
+}
+
+/**
+ * Writes a tree as a real directory, with all its metadata. What it cannot keep it tallies, and goes on.
+ *
+ * A whole file is never in memory. When it fails, what it made is left to the caller, as is making it safe from a power
+ * cut.
+ *
+ * @param target  made anew; its parent exists
+ * @param changes the whole tree in canonical order, the root first
+ * @throws {StoreError} EXISTS, NOT_PERMITTED, NO_SPACE; what `content` throws; the reason of `signal`
+ */
+export async function writeDirectory(
+  target: string,
+  changes: Iterable<Change>,
+  content: ContentReader,
+  options: WriteOptions = {},
+): Promise<Written> {
+  const rules = { asUser: options.asUser ?? false, overlay: options.lower ? ("trusted" as const) : undefined };
+  using writer = TreeWriter.make(target, content, rules, options);
+  for (const { path, after, link } of changes) {
+    if (after === undefined) throw new Error(`${path} is removed from nothing`);
+    await writer.put(path, after, link);
+  }
+  return writer.finish();
+}

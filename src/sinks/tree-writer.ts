@@ -1,0 +1,272 @@
+import { closeSync, mkdirSync, statfsSync } from "node:fs";
+import { errnoOf, PosixError, StoreError } from "../errors.ts";
+import type { ContentReader, LinkGroup } from "../model/change.ts";
+import { baseName, displayName, parentPath, ROOT } from "../model/name.ts";
+import type { TreePath } from "../model/name.ts";
+import type { DirectoryNode, FileNode, Node, NodeType } from "../model/node.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { PathWalker } from "../sys/path-walker.ts";
+import { PAGE_BYTES } from "./data-runs.ts";
+import { writeContent } from "./file-content.ts";
+import { MetadataSetter } from "./metadata-setter.ts";
+import type { Rules } from "./metadata-setter.ts";
+import { nodeIn, openFile } from "./settable.ts";
+import { Turns } from "./turns.ts";
+import type { TurnOptions } from "./turns.ts";
+import { LossTally } from "./written.ts";
+import type { LossKind, Written } from "./written.ts";
+
+interface Open {
+  readonly path: TreePath;
+  readonly node: DirectoryNode;
+}
+
+/**
+ * Makes a tree below a new directory, node by node in canonical order, the root first.
+ *
+ * Directories are made 0700 and get their metadata when the order leads out of them: no entry then moves their times,
+ * and no mode stops a user who is not root. Never uses a path, so no depth is too deep.
+ *
+ * All calls throw StoreError NO_SPACE, and PosixError, by the entry's path, for what is neither that nor a loss.
+ */
+export class TreeWriter implements Disposable {
+  readonly #root: DirectoryHandle;
+  readonly #walker: PathWalker;
+  /** Goes where hard links lead to. */
+  readonly #linker: PathWalker;
+  readonly #content: ContentReader;
+  readonly #rules: Rules;
+  readonly #turns: Turns;
+  readonly #losses = new LossTally();
+  readonly #omitted = new LossTally();
+  readonly #metadata: MetadataSetter;
+  /** Below `PAGE_BYTES` where the filesystem's holes may be. */
+  readonly #pageBytes: number;
+  /** From the root to where the walker is. */
+  readonly #open: Open[] = [];
+  /** Left, but still 0700, so that hard links to what is in them can be made: children first. */
+  readonly #unreadable: Open[] = [];
+  /** By the first path of a group, one that is there. */
+  readonly #linkSources = new Map<TreePath, TreePath>();
+  #whiteout: TreePath | undefined;
+
+  private constructor(root: DirectoryHandle, target: string, content: ContentReader, rules: Rules, turns: Turns) {
+    this.#root = root;
+    this.#walker = PathWalker.open(root);
+    this.#linker = PathWalker.open(root);
+    this.#content = content;
+    this.#rules = rules;
+    this.#turns = turns;
+    this.#metadata = new MetadataSetter(target, rules, this.#losses, this.#omitted);
+    this.#pageBytes = Math.min(PAGE_BYTES, statfsSync(target).bsize);
+  }
+
+  /**
+   * Makes the directory `target`, whose parent exists. Borrows `content`.
+   *
+   * @throws {StoreError} EXISTS, NOT_PERMITTED
+   */
+  static make(target: string, content: ContentReader, rules: Rules, options: TurnOptions): TreeWriter {
+    const turns = new Turns(options);
+    try {
+      mkdirSync(target, { mode: 0o700 });
+    } catch (error) {
+      throw refusedTarget(target, error);
+    }
+    const root = DirectoryHandle.open(target);
+    try {
+      disinherit(root);
+      return new TreeWriter(root, target, content, rules, turns);
+    } catch (error) {
+      root.close();
+      throw error;
+    }
+  }
+
+  /** Makes `node`, or tallies a loss. Its directory has been put, and what came after that is below it. */
+  async put(path: TreePath, node: Node, link: LinkGroup | undefined): Promise<void> {
+    try {
+      if (path !== ROOT) {
+        this.#standIn(parentPath(path));
+        this.#turns.entries++;
+      }
+      if (node.type === "directory") this.#putDirectory(path, node);
+      else await this.#putFile(path, node, link?.[0]);
+    } catch (error) {
+      throw withPath(error, path);
+    }
+    if (this.#turns.due) await this.#turns.rest();
+  }
+
+  /**
+   * Hides `path` of the layer below. All whiteouts are names of one inode, as the kernel makes them.
+   *
+   * @throws {StoreError} NOT_PERMITTED in user namespaces of kernels before 5.8
+   */
+  async hide(path: TreePath): Promise<void> {
+    this.#standIn(parentPath(path));
+    this.#turns.entries++;
+    try {
+      if (this.#whiteout === undefined || !this.#link(this.#whiteout, path)) {
+        this.#walker.current.makeNode(baseName(path), "character", 0, 0, 0);
+        this.#whiteout = path;
+      }
+    } catch (error) {
+      if (errnoOf(error) === "EPERM")
+        throw new StoreError("NOT_PERMITTED", { action: "making whiteouts" }, { cause: error });
+      throw withPath(error, path);
+    }
+    if (this.#turns.due) await this.#turns.rest();
+  }
+
+  /** Completes all directories. */
+  finish(): Written {
+    while (this.#open.length > 1) this.#leave();
+    for (const { path, node } of this.#unreadable) {
+      this.#walker.goTo(parentPath(path));
+      using directory = this.#walker.current.openDirectory(baseName(path));
+      this.#complete(directory, { path, node });
+    }
+    const [root] = this.#open;
+    if (root === undefined) throw new Error("a tree without a root");
+    this.#complete(this.#root, root);
+    const { entries, bytes } = this.#turns;
+    return { entries, bytes, losses: this.#losses.list, omitted: this.#omitted.list };
+  }
+
+  [Symbol.dispose](): void {
+    this.#walker[Symbol.dispose]();
+    this.#linker[Symbol.dispose]();
+    this.#root.close();
+  }
+
+  #standIn(directory: TreePath): void {
+    for (let top = this.#open.at(-1); top?.path !== directory; top = this.#open.at(-1)) {
+      if (top === undefined || top.path === ROOT) throw new Error(`nothing was put at ${directory}`);
+      this.#leave();
+    }
+  }
+
+  #leave(): void {
+    const left = this.#open.pop();
+    if (left === undefined) throw new Error("left the root");
+    if ((left.node.mode & OWNER_READS) === OWNER_READS) this.#complete(this.#walker.current, left);
+    else this.#unreadable.push(left);
+    this.#walker.leave();
+  }
+
+  #complete(directory: DirectoryHandle, { path, node }: Open): void {
+    try {
+      this.#metadata.set(nodeIn(directory), node, path);
+    } catch (error) {
+      throw withPath(error, path);
+    }
+  }
+
+  #putDirectory(path: TreePath, node: DirectoryNode): void {
+    if (path !== ROOT) {
+      this.#walker.current.makeDirectory(baseName(path), 0o700);
+      this.#walker.enter(baseName(path));
+    }
+    this.#open.push({ path, node });
+  }
+
+  async #putFile(path: TreePath, node: Exclude<Node, DirectoryNode>, group: TreePath | undefined): Promise<void> {
+    const source = group === undefined ? undefined : this.#linkSources.get(group);
+    if (source !== undefined) {
+      if (this.#link(source, path)) return;
+      this.#losses.add("hardlink", path);
+    }
+    if ((await this.#make(path, node)) && group !== undefined) this.#linkSources.set(group, path);
+  }
+
+  /** @returns false if it is a loss */
+  async #make(path: TreePath, node: Exclude<Node, DirectoryNode>): Promise<boolean> {
+    if (node.type === "file") {
+      await this.#makeFile(path, node);
+      return true;
+    }
+    const directory = this.#walker.current;
+    const name = baseName(path);
+    const kind = LOSS_OF[node.type];
+    if (node.type === "character" && node.major === 0 && node.minor === 0 && this.#rules.overlay !== undefined) {
+      this.#losses.add("whiteout", path);
+      return false;
+    }
+    if (kind === "device" && this.#rules.asUser) {
+      this.#omitted.add(kind, path);
+      return false;
+    }
+    try {
+      if (node.type === "symlink") directory.symlink(node.target, name);
+      else if ("major" in node) directory.makeNode(name, node.type, 0o600, node.major, node.minor);
+      else directory.makeNode(name, node.type, 0o600, 0, 0);
+    } catch (error) {
+      if (!NODE_REFUSED.has(errnoOf(error) ?? "")) throw error;
+      this.#losses.add(kind, path);
+      return false;
+    }
+    this.#metadata.set(nodeIn(directory, name), node, path);
+    return true;
+  }
+
+  async #makeFile(path: TreePath, node: FileNode): Promise<void> {
+    const fd = this.#walker.current.create(baseName(path), 0o600);
+    try {
+      await writeContent(fd, node.content, this.#content, this.#pageBytes, this.#turns);
+      this.#metadata.set(openFile(fd), node, path);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** @returns false if the filesystem has no hard links, or no more of this one */
+  #link(source: TreePath, path: TreePath): boolean {
+    this.#linker.goTo(parentPath(source));
+    try {
+      this.#linker.current.link(baseName(source), this.#walker.current, baseName(path));
+      return true;
+    } catch (error) {
+      if (!LINK_REFUSED.has(errnoOf(error) ?? "")) throw error;
+      return false;
+    }
+  }
+}
+
+const OWNER_READS = 0o500;
+// ENAMETOOLONG: XFS holds symlinks of up to 1024 bytes. EINVAL: a device number that Linux has not.
+const NODE_REFUSED: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "ENOSYS", "EINVAL", "ENAMETOOLONG"]);
+const LINK_REFUSED: ReadonlySet<string> = new Set(["EMLINK", "EPERM", "ENOTSUP", "EXDEV"]);
+const LOSS_OF: Readonly<Record<Exclude<NodeType, "file" | "directory">, LossKind>> = {
+  symlink: "symlink",
+  character: "device",
+  block: "device",
+  fifo: "fifo",
+  socket: "socket",
+};
+
+/** Takes away what the parent's default ACL and set-group-ID bit gave a new directory, lest all below it get it too. */
+function disinherit(root: DirectoryHandle): void {
+  for (const { name } of root.xattrs()) if (name.startsWith("system.posix_acl_")) root.removeXattr(undefined, name);
+  root.setMode(undefined, 0o700);
+}
+
+function refusedTarget(target: string, error: unknown): unknown {
+  const code = errnoOf(error) ?? "";
+  const cause = { cause: error };
+  if (code === "EEXIST") return new StoreError("EXISTS", { what: `${target} exists` }, cause);
+  if (["EACCES", "EPERM", "EROFS"].includes(code))
+    return new StoreError("NOT_PERMITTED", { action: `making ${target}` }, cause);
+  return withPath(error, target);
+}
+
+/** Says which entry of the tree it was; calls on an open file do not know. */
+function withPath(error: unknown, path: TreePath): unknown {
+  const code = errnoOf(error);
+  if (code === undefined) return error;
+  const { syscall } = error as { syscall: string };
+  const shown = displayName(path);
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return new StoreError("NO_SPACE", { action: `writing ${shown}` }, { cause: error });
+  return new PosixError(code, syscall, shown, { cause: error });
+}
