@@ -25,28 +25,36 @@ export function readMounts(file = "/proc/self/mountinfo"): Mount[] {
 }
 
 /**
- * True if an overlay with this upperdir is mounted in any mount namespace that a process of this host is in.
+ * The directories that overlays stand on, mounted at this moment in any mount namespace that a process of this host
+ * is in.
  *
  * Sees the namespaces of those processes that this one may look at: all of them as root, else its own user's.
  */
-export function upperIsMounted(upper: string): boolean {
-  const real = realpathSync(upper);
-  const same = identityOf(real);
+export interface MountedOverlays {
+  /** `path` is absolute. Of what was removed since, the path as it was mounted is known still. */
+  hasUpper(path: string): boolean;
+  hasLower(path: string): boolean;
+}
+
+/** Reads the mounts of each namespace once, for questions about many directories. */
+export function mountedOverlays(): MountedOverlays {
+  const uppers = new NamedDirectories();
+  const lowers = new NamedDirectories();
   for (const { pid, mounts } of mountNamespaces()) {
     for (const { type, superOptions } of mounts) {
-      const found = type === "overlay" ? optionValue(superOptions, "upperdir") : undefined;
-      if (found === undefined) continue;
+      if (type !== "overlay") continue;
+      const upper = optionValue(superOptions, "upperdir");
       // As it was passed to mount(2), so perhaps with overlayfs's own escaping of "," ":" and "\\".
-      for (const path of new Set([found, found.replace(/\\(.)/g, "$1")])) {
-        if (path === upper || path === real) return true;
-        // Relative to what was the current directory of whoever mounted it: rather one too many than one too few.
-        if (!path.startsWith("/") && real.endsWith(`/${path.replace(/^(?:\.\.?\/)+/, "")}`)) return true;
-        // By way of a symlink, or of another mount of the same filesystem.
-        if (same !== undefined && identityOf(`/proc/${pid}/root${path}`) === same) return true;
-      }
+      if (upper !== undefined) for (const path of [upper, withoutEscapes(upper)]) uppers.add(path, pid);
+      for (const path of lowerDirectories(superOptions)) lowers.add(path, pid);
     }
   }
-  return false;
+  return { hasUpper: (path) => uppers.has(path), hasLower: (path) => lowers.has(path) };
+}
+
+/** True if an overlay with this upperdir is mounted. For many, or lowers too: `mountedOverlays`. */
+export function upperIsMounted(upper: string): boolean {
+  return mountedOverlays().hasUpper(upper);
 }
 
 /** Shows the directory or file `from` at `to` also. */
@@ -102,6 +110,49 @@ function* mountNamespaces(): Generator<{ pid: string; mounts: Mount[] }> {
     seen.add(namespace);
     yield { pid, mounts };
   }
+}
+
+/** Directories under the names that other processes gave them. */
+class NamedDirectories {
+  readonly #paths = new Set<string>();
+  readonly #identities = new Set<string>();
+  readonly #relative: string[] = [];
+
+  /** `path` as the process `pid` sees it. */
+  add(path: string, pid: string): void {
+    this.#paths.add(path);
+    // Relative to what was the current directory of whoever mounted it.
+    if (!path.startsWith("/")) this.#relative.push(`/${path.replace(/^(?:\.\.?\/)+/, "")}`);
+    const identity = identityOf(`/proc/${pid}/root${path}`);
+    if (identity !== undefined) this.#identities.add(identity);
+  }
+
+  has(path: string): boolean {
+    const real = unlessGone(() => realpathSync(path)) ?? path;
+    if (this.#paths.has(path) || this.#paths.has(real)) return true;
+    // Rather one too many than one too few.
+    if (this.#relative.some((end) => real.endsWith(end))) return true;
+    // By way of a symlink, or of another mount of the same filesystem.
+    const identity = identityOf(real);
+    return identity !== undefined && this.#identities.has(identity);
+  }
+}
+
+/** Of options as "lowerdir=A:B", and as "lowerdir+=A" and "datadir+=B" where they were given one by one. */
+function lowerDirectories(superOptions: readonly string[]): string[] {
+  return superOptions.flatMap((option) => {
+    const [, adds, value] = /^(?:lowerdir|datadir)(\+?)=(.*)$/s.exec(option) ?? [];
+    if (value === undefined) return [];
+    return adds === "+" ? [value] : splitLowers(value);
+  });
+}
+
+function splitLowers(value: string): string[] {
+  return (value.match(/(?:\\.|[^:\\])+/gs) ?? []).map(withoutEscapes);
+}
+
+function withoutEscapes(path: string): string {
+  return path.replace(/\\(.)/gs, "$1");
 }
 
 function identityOf(path: string): string | undefined {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
@@ -8,6 +8,7 @@ import {
   bindMount,
   bindReadOnly,
   isMountPoint,
+  mountedOverlays,
   optionValue,
   readMounts,
   unmount,
@@ -109,6 +110,35 @@ for (const name of ["upper", "a,b", "c:d", "e\\f g", "ü"]) {
     },
   );
 }
+
+test("mounts: the lowers and uppers of all overlays are known from one look", rootOnly, () => {
+  using directory = temporaryDirectory();
+  const lowers = ["plain", "a,b", "c:d", "e\\f g"].map((name) => `${directory.path}/${name}`);
+  for (const path of [...lowers, `${directory.path}/alias`]) mkdirSync(path);
+  for (const child of ["upper", "work", "merged", "other"]) mkdirSync(`${directory.path}/${child}`);
+  const options = [
+    `lowerdir=${lowers.map((path) => path.replace(/[\\,:]/g, "\\$&")).join(":")}`,
+    `upperdir=${directory.path}/upper`,
+    `workdir=${directory.path}/work`,
+  ];
+  const merged = `${directory.path}/merged`;
+  execFileSync("mount", ["-t", "overlay", "overlay", "-o", options.join(","), merged]);
+  try {
+    bindMount(lowers[1]!, `${directory.path}/alias`);
+    const overlays = mountedOverlays();
+    for (const path of [...lowers, `${directory.path}/alias`]) {
+      assert.deepEqual([path, overlays.hasLower(path), overlays.hasUpper(path)], [path, true, false]);
+    }
+    assert.equal(overlays.hasUpper(`${directory.path}/upper`), true);
+    for (const name of ["upper", "work", "other", "gone", "a", "plai"]) {
+      assert.equal(overlays.hasLower(`${directory.path}/${name}`), false);
+    }
+    unmount(`${directory.path}/alias`);
+  } finally {
+    unmount(merged);
+  }
+  assert.equal(mountedOverlays().hasLower(lowers[0]!), false);
+});
 
 test("mounts: an overlay whose upperdir was given as a relative path is seen", rootOnly, async () => {
   using directory = temporaryDirectory();
