@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { byteStringOf } from "../model/name.ts";
 import { type ConfigFile, getValue, removeSettings, replaceInValues, settingsOf, setValue } from "./config-file.ts";
+import { formatRootfsPath, parseRootfsPath } from "./rootfs-path.ts";
 
 export interface CloneConfigOptions {
   readonly originalName: string;
@@ -33,25 +34,51 @@ export function cloneConfig(original: ConfigFile, options: CloneConfigOptions): 
   const pathPattern = withinPattern(originalDirectory);
   const ownFiles = settingsOf(config)
     .filter(({ key }) => key !== "lxc.rootfs.path")
-    .flatMap(({ value }) => value.match(withinPattern(originalDirectory, "(?:/[^\\s:,'\"]*)?")) ?? []);
+    .flatMap(({ value }) => byteStringOf(value).match(withinPattern(originalDirectory, "(?:/[^\\s:,'\"]*)?")) ?? [])
+    .map((path) => Buffer.from(path, "latin1").toString("utf8"));
   config = replaceInValues(config, pathPattern, byteStringOf(directory));
   // Had the paths before been the clone's own already, or had they the original's in them, this sets it right.
   config = setValue(config, "lxc.rootfs.path", rootfs);
-  if ((getValue(config, "lxc.uts.name") ?? originalName) === originalName) config = setValue(config, "lxc.uts.name", name);
+  if ((getValue(config, "lxc.uts.name") ?? originalName) === originalName)
+    config = setValue(config, "lxc.uts.name", name);
   config = withOwnAddresses(config);
   return { config, warnings: warningsFor(config, directory), ownFiles: [...new Set(ownFiles)] };
 }
 
-/** The clone must neither come up by itself nor write into the original's logs. */
-const DROPPED: ReadonlySet<string> = new Set(["lxc.start.auto", "lxc.log.file", "lxc.console.logfile"]);
+/**
+ * The config of a renamed container: paths in its directory, and its host name where that was its name, are the new
+ * ones; all else stays.
+ *
+ * @throws {StoreError} USAGE, REFUSED if no config can hold the new paths, or LXC could not mount them
+ */
+export function renamedConfig(config: ConfigFile, names: Omit<CloneConfigOptions, "rootfs">): ConfigFile {
+  const { originalName, originalDirectory, name, directory } = names;
+  const moved = replaceInValues(config, withinPattern(originalDirectory), byteStringOf(directory));
+  const value = getValue(moved, "lxc.rootfs.path");
+  const rootfs = value === undefined ? undefined : parseRootfsPath(value);
+  if (rootfs?.type === "overlay") formatRootfsPath(rootfs, getValue(moved, "lxc.rootfs.options"));
+  return getValue(moved, "lxc.uts.name") === originalName ? setValue(moved, "lxc.uts.name", name) : moved;
+}
+
+/** The clone must neither come up nor go away by itself, nor write into the original's logs. */
+const DROPPED: ReadonlySet<string> = new Set([
+  "lxc.start.auto",
+  "lxc.ephemeral",
+  "lxc.log.file",
+  "lxc.console.logfile",
+]);
 
 const HARDWARE_ADDRESS = /^lxc\.net(?:work)?\.(?:[0-9]+\.)?hwaddr$/;
+/** A device of the host, which two containers cannot both have. */
+const HOST_DEVICE = /^lxc\.net\.[0-9]+\.veth\.pair$/;
 const STATIC_ADDRESS = /^lxc\.net(?:work)?\.(?:[0-9]+\.)?ipv[46](?:\.address)?$/;
 
 /** Each that is set becomes a random one of the range that Xen and LXC use. */
 function withOwnAddresses(config: ConfigFile): ConfigFile {
   const keys = new Set(settingsOf(config).map(({ key }) => key));
-  return [...keys].filter((key) => HARDWARE_ADDRESS.test(key)).reduce((changed, key) => setValue(changed, key, randomAddress()), config);
+  return [...keys]
+    .filter((key) => HARDWARE_ADDRESS.test(key))
+    .reduce((changed, key) => setValue(changed, key, randomAddress()), config);
 }
 
 function randomAddress(): string {
@@ -61,6 +88,7 @@ function randomAddress(): string {
 function warningsFor(config: ConfigFile, directory: string): string[] {
   return settingsOf(config).flatMap(({ key, value }) => {
     if (STATIC_ADDRESS.test(key) && value !== "") return `has the original's address: ${key} = ${value}`;
+    if (HOST_DEVICE.test(key) && value !== "") return `cannot run beside the original: ${key} = ${value}`;
     const source = key === "lxc.mount.entry" ? writableSource(value) : undefined;
     if (source === undefined || withinPattern(directory).test(byteStringOf(source))) return [];
     return `writes to the same directory of the host as the original: ${source}`;

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { writeFileDurably } from "../sys/durable.ts";
@@ -32,6 +32,11 @@ export function parseConfig(bytes: Uint8Array | string): ConfigFile {
 
 export function formatConfig(config: ConfigFile): Buffer {
   return Buffer.from(config.lines.map((line) => line.text).join("\n"), "latin1");
+}
+
+/** @throws {Error} of node:fs */
+export function readConfig(path: string): ConfigFile {
+  return parseConfig(readFileSync(path));
 }
 
 /** Puts it in place as a whole, durably. An existing file keeps its mode (LXC's own are 0640), a new one gets 0644. */
@@ -134,9 +139,9 @@ const PRESENT_NAMES: Readonly<Record<string, string>> = {
   "lxc.init_gid": "lxc.init.gid",
 };
 
-// As parse_line of LXC's confile.c has it.
+// As parse_line of LXC's confile.c has it, which is C and ends at a NUL.
 function parseLine(text: string): ConfigLine {
-  const match = /^[ \t]*(lxc\.[^=]*?)[ \t]*=[ \t]*(.*?)[ \t\r]*$/s.exec(text);
+  const match = /^[ \t]*(lxc\.[^=]*?)[ \t]*=[ \t]*(.*?)[ \t\r]*$/s.exec(text.split("\0", 1)[0] ?? "");
   if (match === null) return { text, setting: undefined };
   const [, key = "", value = ""] = match;
   const bare = /^(['"])(.*)\1$/s.exec(value)?.[2] ?? value;

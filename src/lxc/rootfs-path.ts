@@ -27,8 +27,14 @@ export function parseRootfsPath(value: string): RootfsPath {
   }
   const split = overlay.lastIndexOf(":/");
   if (split <= 0) return { type: "other" };
-  const lowers = overlay.slice(0, split).match(/(?:\\.|[^:\\])+/gs) ?? [];
-  return { type: "overlay", lowers: lowers.map((lower) => lower.replace(/\\(.)/gs, "$1")), upper: overlay.slice(split + 1) };
+  const lowers = overlay.slice(0, split).split(UNESCAPED_COLON);
+  // "::" sets off lowers for data alone, which have no names of their own.
+  if (lowers.includes("")) return { type: "other" };
+  return {
+    type: "overlay",
+    lowers: lowers.map((lower) => lower.replace(/\\(.)/gs, "$1")),
+    upper: overlay.slice(split + 1),
+  };
 }
 
 /**
@@ -39,10 +45,16 @@ export function parseRootfsPath(value: string): RootfsPath {
  *   takes one page of options; the hint says what to change
  */
 export function formatRootfsPath({ lowers, upper }: Omit<OverlayRootfs, "type">, mountOptions?: string): string {
-  for (const path of [...lowers, upper]) if (/[\n\0]|[ \t\r]$/.test(path)) refuse(path, "ends with a blank or has a newline in it");
+  for (const path of [...lowers, upper])
+    if (/[\n\0]|[ \t\r]$/.test(path)) refuse(path, "ends with a blank or has a newline in it");
   if (/[,\\]|:\//.test(upper)) refuse(upper, `has ",", "\\" or ":/" in it`);
   const lower = lowers.map((path) => path.replace(/[\\:,]/g, "\\$&")).join(":");
-  const options = [`upperdir=${upper}`, `lowerdir=${lower}`, `workdir=${workDirectoryOf(upper)}`, mountOptions ?? []].flat();
+  const options = [
+    `upperdir=${upper}`,
+    `lowerdir=${lower}`,
+    `workdir=${workDirectoryOf(upper)}`,
+    mountOptions ?? [],
+  ].flat();
   const length = Buffer.byteLength(options.join(","));
   if (length > MOUNT_OPTIONS_MAX_BYTES) {
     throw new StoreError("REFUSED", {
@@ -52,6 +64,8 @@ export function formatRootfsPath({ lowers, upper }: Omit<OverlayRootfs, "type">,
   }
   return `overlay:${lower}:${upper}`;
 }
+
+const UNESCAPED_COLON = /(?<!(?<!\\)(?:\\\\)*\\):/;
 
 /** Where LXC has overlayfs keep its work directory, beside the upper. It is made when the container is first mounted. */
 export function workDirectoryOf(upper: string): string {

@@ -1,6 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { StoreError } from "../errors.ts";
-import { appendValue, type ConfigFile, parseConfig, removeSettings, type Setting, settingsOf, setValue } from "./config-file.ts";
+import {
+  appendValue,
+  type ConfigFile,
+  parseConfig,
+  removeSettings,
+  type Setting,
+  settingsOf,
+  setValue,
+} from "./config-file.ts";
 
 export interface ContainerConfigOptions {
   readonly name: string;
@@ -19,7 +27,13 @@ export interface ContainerConfigOptions {
  *
  * @throws {StoreError} USAGE for a setting of `lxc.rootfs.path`, which is ours, or one that no config can hold
  */
-export function containerConfig({ name, rootfs, hooksFile, template, settings = [] }: ContainerConfigOptions): ConfigFile {
+export function containerConfig({
+  name,
+  rootfs,
+  hooksFile,
+  template,
+  settings = [],
+}: ContainerConfigOptions): ConfigFile {
   const own = template ?? parseConfig("");
   const given = new Set(settingsOf(own).map(({ key }) => groupOf(key)));
   const defaults = removeSettings(parseConfig(DEFAULTS), ({ key }) => given.has(groupOf(key)));

@@ -1,0 +1,181 @@
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { errnoOf, StoreError } from "../errors.ts";
+import { writeFileDurably } from "../sys/durable.ts";
+
+/** The places in a store that the hooks know, absolute. */
+export interface HookPaths {
+  readonly directory: string;
+  /** Where containers' configs have the exports. */
+  readonly exports: string;
+  /** What is mounted there, read-only. */
+  readonly privateExports: string;
+  /** Where the hooks are written. */
+  readonly lxc: string;
+}
+
+/** What `lxc.include` of a container takes in. It must stay: without it LXC cannot load the config at all. */
+export function hooksFile(paths: Pick<HookPaths, "lxc">): string {
+  return `${paths.lxc}/hooks.conf`;
+}
+
+/** To be held, flock(2), by whoever mounts the exports: two mounts would lie one over the other. */
+export function mountLockFile(paths: Pick<HookPaths, "lxc">): string {
+  return `${paths.lxc}/mount.lock`;
+}
+
+/**
+ * Writes `hooks.conf` and its two scripts, where they are not as they should be. docs/design.md, "Hooks".
+ *
+ * The scripts start no delta0 unless there is something to do for it: for `lxc hook pre-start` to make an upper or an
+ * export, for `lxc hook post-stop` to capture. These get LXC's environment, and both answer on standard error.
+ *
+ * @param command what starts delta0, absolute paths only: hooks run in "/"
+ * @throws {StoreError} REFUSED if no config can hold the paths
+ */
+export function writeHooks(paths: HookPaths, command: readonly string[]): void {
+  mkdirSync(paths.lxc, { recursive: true, mode: 0o700 });
+  const delta0 = [...command, "--store", paths.directory, "lxc", "hook"].map(quoted).join(" ");
+  const places = [
+    `exports=${quoted(paths.exports)}`,
+    `private=${quoted(paths.privateExports)}`,
+    `lock=${quoted(mountLockFile(paths))}`,
+  ].join("\n");
+  for (const hook of ["pre-start", "post-stop"] as const) {
+    const body = hook === "pre-start" ? preStart(delta0) : postStop(delta0);
+    writeIfOther(`${paths.lxc}/${hook}`, [head(hook), places, COMMON, body].join("\n"), 0o755);
+  }
+  writeIfOther(hooksFile(paths), hooksConfig(paths.lxc), 0o644);
+}
+
+// Without lxc.hook.version: it holds for all hooks of a container, and with 1 the user's own would lose their arguments.
+function hooksConfig(directory: string): string {
+  const line = (hook: string) => {
+    const script = quoted(`${directory}/${hook}`);
+    if (/[\n\0]/.test(script)) {
+      throw new StoreError("REFUSED", {
+        reason: `an LXC config cannot hold the path ${JSON.stringify(directory)}`,
+        hint: "choose another store directory",
+      });
+    }
+    // LXC takes away one pair of quotes, and gives the rest to a shell.
+    return `lxc.hook.${hook} = "${script}"\n`;
+  };
+  return `# Written by delta0, which rewrites it.\n${line("pre-start")}${line("post-stop")}`;
+}
+
+function head(hook: string): string {
+  return `#!/bin/sh
+# Written by delta0, which rewrites it when delta0 or Node has moved. LXC runs it at ${hook} of a container.
+# LXC's arguments are of no use: lxc-copy copies hook lines as they are.
+hook=${hook}`;
+}
+
+/** Ends the script for containers that stand on none of our exports; else sets lower, key, upper and dir. */
+const COMMON = `# A start from a user's shell has the user's PATH.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
+rootfs=\${LXC_ROOTFS_PATH-}
+case $rootfs in
+overlay:*) rootfs=\${rootfs#overlay:} ;;
+overlayfs:*) rootfs=\${rootfs#overlayfs:} ;;
+esac
+case $rootfs in
+*:/*) ;;
+*) exit 0 ;;
+esac
+lower=\${rootfs%:/*}
+upper=/\${rootfs##*:/}
+case $lower in
+*\\\\*) lower=$(printf '%s\\n' "$lower" | sed 's/\\\\\\(.\\)/\\1/g') ;;
+esac
+key=\${lower#"$exports/"}
+if [ "$key" = "$lower" ] || [ \${#key} -ne 64 ]; then exit 0; fi
+case $key in
+*[!0-9a-f]*) exit 0 ;;
+esac
+dir=\${LXC_CONFIG_FILE%/*}
+
+say() {
+  line=$(printf '%s' "$1" | tr '\\n' ' ' | cut -c 1-2000)
+  printf '%s %s: %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$hook" "$line" >>"$dir/delta0.log"
+} 2>/dev/null
+
+# SECONDS PROGRAM...: sets said to what it had to say.
+bounded() {
+  seconds=$1
+  shift
+  if command -v timeout >/dev/null; then set -- timeout -k 10 "$seconds" "$@"; fi
+  said=$("$@" 2>&1 </dev/null)
+}
+`;
+
+function preStart(delta0: string): string {
+  return `ready() {
+  [ -d "$lower" ] && [ -d "$upper" ] && [ ! -e "$dir/pending" ] && [ ! -e "\${upper%/*}/pending" ]
+}
+
+if ready; then exit 0; fi
+
+# After a boot the exports are not mounted yet.
+if [ ! -d "$lower" ] && [ -d "$private/$key" ] && [ -d "$exports" ] && [ ! -L "$exports" ]; then
+  (
+    flock -w 30 9
+    [ -d "$lower" ] || mount -o bind,ro "$private" "$exports"
+  ) 9>>"$lock" >/dev/null 2>&1
+  if ready; then exit 0; fi
+fi
+
+if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
+  if [ -n "$said" ]; then say "$said"; fi
+  exit 0
+fi
+if [ -z "$said" ]; then said="delta0 gave no answer within ${PRE_START_SECONDS} seconds"; fi
+
+# LXC would make a missing upper itself, empty: the container would start without its changes.
+if [ -d "$lower" ] && [ -d "$upper" ]; then
+  say "started with $upper as it was: $said"
+  exit 0
+fi
+for missing in "$lower" "$upper"; do [ -d "$missing" ] || break; done
+said="cannot start: $missing is missing, and delta0 did not make it: $said"
+say "$said"
+printf '%s\\n' "$said" >&2
+exit 1
+`;
+}
+
+function postStop(delta0: string): string {
+  return `if [ "\${LXC_TARGET-}" = reboot ]; then exit 0; fi
+if [ ! -d "\${upper%/*}/work" ] && [ ! -d "\${upper%/*}/capturing" ]; then exit 0; fi
+
+if ! bounded ${POST_STOP_SECONDS} ${delta0} post-stop; then
+  said="not captured, the next command will do it: $said"
+fi
+if [ -n "$said" ] && [ -d "$dir" ]; then say "$said"; fi
+exit 0
+`;
+}
+
+/** Long enough to write out a large export. */
+const PRE_START_SECONDS = 600;
+/** lxc-stop waits for it. */
+const POST_STOP_SECONDS = 300;
+
+/** One word for a POSIX shell. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function writeIfOther(path: string, text: string, mode: number): void {
+  if (readIfThere(path) === text) chmodSync(path, mode);
+  else writeFileDurably(path, text, mode);
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}

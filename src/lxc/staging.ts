@@ -1,0 +1,194 @@
+import { randomBytes } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { errnoOf, isStoreError, StoreError } from "../errors.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { renamedConfig } from "./clone-config.ts";
+import { type ConfigFile, readConfig, writeConfig } from "./config-file.ts";
+
+/** What the store knows, asked when a staging ends: by then the record is there, or it will never be. */
+export interface KnownContainers {
+  /** True for a container of that name whose LXC directory is below `lxcPath`. */
+  has(name: string, lxcPath: string): boolean;
+}
+
+/**
+ * A hidden directory in an LXC path, in which containers' directories are on their way into being, out of it, or to
+ * another name, while the store's record of that is written. The order is: `begin`, make or take away, `sync`, the
+ * record, `publish`, dispose.
+ *
+ * Wherever that ends, by an error or a kill, the store's record says what becomes of what is left in it: disposal and
+ * `recoverStagings` bring each directory to the place where the store has it, and delete what the store does not have.
+ */
+export class Staging implements Disposable {
+  /** Where directories are made, each by its final name. */
+  readonly directory: string;
+  readonly #registration: string;
+  readonly #known: KnownContainers;
+
+  private constructor(directory: string, registration: string, known: KnownContainers) {
+    this.directory = directory;
+    this.#registration = registration;
+    this.#known = known;
+  }
+
+  /** @param registry the store's directory of symlinks to stagings, one each */
+  static begin(registry: string, lxcPath: string, known: KnownContainers): Staging {
+    const id = randomBytes(8).toString("hex");
+    const directory = `${lxcPath}/${PREFIX}${id}`;
+    const registration = `${registry}/${id}`;
+    mkdirSync(lxcPath, { recursive: true });
+    // Before there is anything in it that could be lost sight of.
+    symlinkSync(directory, registration);
+    syncPath(registry);
+    mkdirSync(directory, { mode: 0o700 });
+    return new Staging(directory, registration, known);
+  }
+
+  /** Moves LXCPATH/NAME here, to be deleted once the store has no such container. @returns false if it is not there */
+  takeAway(name: string): boolean {
+    return moved(dirname(this.directory), name, this.directory, name);
+  }
+
+  /**
+   * Moves LXCPATH/NAME here, to be published by another name.
+   *
+   * @returns false if it is not there
+   * @throws {StoreError} USAGE, REFUSED if its config cannot hold the new paths, or LXC could not mount them
+   */
+  takeAwayAs(name: string, newName: string): boolean {
+    const lxcPath = dirname(this.directory);
+    if (!exists(`${lxcPath}/${name}`)) return false;
+    // The config is rewritten when it is published; now is the time to find that it cannot be.
+    configUnder(`${lxcPath}/${name}`, lxcPath, name, newName);
+    symlinkSync(name, markOf(this.directory, newName));
+    syncPath(this.directory);
+    return moved(lxcPath, name, this.directory, newName);
+  }
+
+  /** Makes all that was made and moved so far safe from a power cut. To be called before the store's record. */
+  sync(): void {
+    syncFilesystem(this.directory);
+  }
+
+  /** Puts NAME in place as LXCPATH/NAME. @throws {StoreError} EXISTS: it never replaces anything */
+  publish(name: string): void {
+    publish(this.directory, name);
+  }
+
+  /** As the store has it by now, see above. What cannot get to its place is left to `recoverStagings`. */
+  [Symbol.dispose](): void {
+    if (!exists(this.#registration)) return;
+    try {
+      settle(this.#registration, this.#known);
+    } catch (error) {
+      // `publish` has said so, or the next opening of the store will.
+      if (!isStoreError(error, "EXISTS")) throw error;
+    }
+  }
+}
+
+/** A staging whose content could not be brought to its place: it stays registered, for the next try. */
+export interface StuckStaging {
+  readonly directory: string;
+  readonly error: unknown;
+}
+
+/** Ends what killed processes have left. One that fails does not stop the others. */
+export function recoverStagings(registry: string, known: KnownContainers): StuckStaging[] {
+  const stuck: StuckStaging[] = [];
+  for (const id of readdirSync(registry)) {
+    try {
+      settle(`${registry}/${id}`, known);
+    } catch (error) {
+      stuck.push({ directory: readlinkSync(`${registry}/${id}`), error });
+    }
+  }
+  return stuck;
+}
+
+const PREFIX = ".delta0-";
+/** A symlink of this name before NAME has as target the name that NAME had before. Containers' names have no leading dot. */
+const WAS = ".was-";
+
+function settle(registration: string, known: KnownContainers): void {
+  const directory = readlinkSync(registration);
+  const lxcPath = dirname(directory);
+  if (!basename(directory).startsWith(PREFIX)) throw new Error(`${registration} leads to ${directory}`);
+  // A filesystem that is not mounted now may be so at the next try.
+  if (!exists(lxcPath)) throw new StoreError("NOT_FOUND", { what: `${lxcPath} is not there` });
+  if (exists(directory)) {
+    for (const name of readdirSync(directory)) if (!name.startsWith(WAS)) settleOne(directory, name, known);
+    syncPath(lxcPath);
+    remove(lxcPath, basename(directory));
+    syncPath(lxcPath);
+  }
+  unlinkSync(registration);
+  syncPath(dirname(registration));
+}
+
+function settleOne(directory: string, name: string, known: KnownContainers): void {
+  const lxcPath = dirname(directory);
+  if (known.has(name, lxcPath)) return publish(directory, name);
+  const oldName = nameBefore(directory, name);
+  if (oldName === undefined) return;
+  // It still holds the old config: that is rewritten only once the store knows the new name.
+  if (!moved(directory, name, lxcPath, oldName)) throw new Error(`${directory}/${name} went away`);
+}
+
+function publish(directory: string, name: string): void {
+  const lxcPath = dirname(directory);
+  const oldName = nameBefore(directory, name);
+  if (oldName !== undefined && !exists(`${lxcPath}/${name}`)) {
+    writeConfig(`${directory}/${name}/config`, configUnder(`${directory}/${name}`, lxcPath, oldName, name));
+  }
+  if (!moved(directory, name, lxcPath, name)) throw new Error(`${directory}/${name} is not there`);
+  if (oldName !== undefined) unlinkSync(markOf(directory, name));
+}
+
+/** The config in `directory`, of a container that changes its name. It may have been changed already. */
+function configUnder(directory: string, lxcPath: string, oldName: string, newName: string): ConfigFile {
+  return renamedConfig(readConfig(`${directory}/config`), {
+    originalName: oldName,
+    originalDirectory: `${lxcPath}/${oldName}`,
+    name: newName,
+    directory: `${lxcPath}/${newName}`,
+  });
+}
+
+function nameBefore(directory: string, name: string): string | undefined {
+  try {
+    return readlinkSync(markOf(directory, name));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function markOf(directory: string, name: string): string {
+  return `${directory}/${WAS}${name}`;
+}
+
+/** @returns false if there is nothing to move @throws {StoreError} EXISTS rather than replace anything */
+function moved(fromDirectory: string, from: string, toDirectory: string, to: string): boolean {
+  using source = DirectoryHandle.open(fromDirectory);
+  using target = DirectoryHandle.open(toDirectory);
+  try {
+    source.rename(from, target, to, { noReplace: true });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    if (errnoOf(error) !== "EEXIST") throw error;
+    throw new StoreError("EXISTS", { what: `${toDirectory}/${to} exists` }, { cause: error });
+  }
+}
+
+function remove(parent: string, name: string): void {
+  using handle = DirectoryHandle.open(parent);
+  handle.removeTree(name);
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}

@@ -1,0 +1,120 @@
+import { lstatSync, mkdirSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { StoreError } from "../errors.ts";
+import { byteStringOf } from "../model/name.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { syncFilesystem } from "../sys/durable.ts";
+import { upperIsMounted } from "../sys/mounts.ts";
+import { workDirectoryOf } from "./rootfs-path.ts";
+
+/**
+ * The upper of a container as a directory on disk, wherever its config has it. What lies beside it tells its state:
+ *
+ * - `work`: overlayfs made it at a mount, so the upper may hold changes that no capture has read;
+ * - `capturing`: the same, renamed by a capture. Until that is finished, the changes count as not captured;
+ * - `….new`: an upper being made, or an old one being removed: nobody's, removed by the next call that needs the name.
+ */
+
+/** True if something mounted `upper` since the last capture that was finished. */
+export function isUncaptured(upper: string): boolean {
+  return isDirectory(workDirectoryOf(upper)) || isDirectory(`${dirname(upper)}/${CAPTURING}`);
+}
+
+/**
+ * Gets ready to read the changes in `upper`. Whoever reads them asks `captureIsWhole` afterwards, stores what was
+ * read, and then calls `finishCapture`.
+ *
+ * @returns false if there is nothing to capture
+ * @throws {StoreError} REFUSED while the upper is mounted
+ */
+export function beginCapture(upper: string): boolean {
+  if (!isUncaptured(upper)) return false;
+  requireUnmounted(upper);
+  const { parent } = placesOf(upper);
+  if (isDirectory(`${parent}/${WORK}`)) {
+    using handle = DirectoryHandle.open(parent);
+    // Of an earlier capture that was not finished.
+    removeIfThere(handle, CAPTURING);
+    handle.rename(WORK, handle, CAPTURING);
+    handle.sync();
+    if (upperIsMounted(upper)) {
+      // Between the question and the rename. The mount goes on with its directory under any name.
+      if (!isDirectory(`${parent}/${WORK}`)) handle.rename(CAPTURING, handle, WORK);
+      requireUnmounted(upper);
+    }
+  }
+  return true;
+}
+
+/** True if nothing mounted `upper` since `beginCapture`; else what was read may be a mix of two states. */
+export function captureIsWhole(upper: string): boolean {
+  const { parent } = placesOf(upper);
+  return isDirectory(`${parent}/${CAPTURING}`) && !isDirectory(`${parent}/${WORK}`) && !upperIsMounted(upper);
+}
+
+/** Says that what was captured is stored for good. Does nothing to changes made by a start since then. */
+export function finishCapture(upper: string): void {
+  using handle = DirectoryHandle.open(placesOf(upper).parent);
+  removeIfThere(handle, CAPTURING);
+  handle.sync();
+}
+
+/**
+ * Puts another directory in the place of `upper`, whether that is there or not, in one step and durably. `make` gets
+ * the path at which it makes it, and nothing is there then. If it fails, the old one stays.
+ *
+ * @throws {StoreError} REFUSED while the upper is mounted
+ */
+export async function replaceUpper(upper: string, make: (path: string) => void | Promise<void>): Promise<void> {
+  requireUnmounted(upper);
+  const { parent, name, spare } = placesOf(upper);
+  mkdirSync(parent, { recursive: true });
+  using handle = DirectoryHandle.open(parent);
+  removeIfThere(handle, spare);
+  await make(`${upper}${SPARE_SUFFIX}`);
+  syncFilesystem(parent);
+  requireUnmounted(upper);
+  handle.rename(spare, handle, name, { exchange: isDirectory(upper) });
+  handle.sync();
+  removeIfThere(handle, spare);
+}
+
+/**
+ * Removes `upper`; at no time a part of it is in its place. Durable.
+ *
+ * @throws {StoreError} REFUSED while it is mounted
+ */
+export function removeUpper(upper: string): void {
+  if (!isDirectory(upper)) return;
+  requireUnmounted(upper);
+  const { parent, name, spare } = placesOf(upper);
+  using handle = DirectoryHandle.open(parent);
+  removeIfThere(handle, spare);
+  handle.rename(name, handle, spare);
+  handle.sync();
+  removeIfThere(handle, spare);
+}
+
+const WORK = "work";
+const CAPTURING = "capturing";
+const SPARE_SUFFIX = ".new";
+
+/** @returns `parent` as a host path, the others as byte strings */
+function placesOf(upper: string): { parent: string; name: string; spare: string } {
+  const name = byteStringOf(basename(upper));
+  return { parent: dirname(upper), name, spare: name + SPARE_SUFFIX };
+}
+
+function requireUnmounted(upper: string): void {
+  if (!upperIsMounted(upper)) return;
+  throw new StoreError("REFUSED", { reason: `${upper} is mounted`, hint: "stop the container that uses it" });
+}
+
+function removeIfThere(directory: DirectoryHandle, name: string): void {
+  if (directory.list().some((child) => child === name)) directory.removeTree(name);
+}
+
+/** Of `path` itself: a symlink to a directory is none. */
+export function isDirectory(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
