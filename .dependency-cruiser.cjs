@@ -7,6 +7,7 @@
 const BASE = ["errors.ts", "model/", "format/", "sys/"];
 const STORE = [...BASE, "kv/", "chunks/", "trees/"];
 const EDGES = ["sources/", "sinks/", "lxc/"];
+const PARTS_OF_A_STORE = [...STORE, "overlay/", "containers/", ...EDGES, "store-paths.ts", "exports/"];
 
 const IMPORTS = {
   "errors.ts": [],
@@ -21,9 +22,11 @@ const IMPORTS = {
   "sources/": BASE,
   "sinks/": BASE,
   "lxc/": BASE,
-  "store.ts": [...STORE, "overlay/", "containers/", ...EDGES],
-  "operations/": [...STORE, "overlay/", "containers/", ...EDGES, "store.ts"],
-  "index.ts": [...STORE, "overlay/", "containers/", ...EDGES, "store.ts", "operations/"],
+  "store-paths.ts": [],
+  "exports/": [...STORE, "sinks/", "store-paths.ts"],
+  "store.ts": PARTS_OF_A_STORE,
+  "operations/": [...PARTS_OF_A_STORE, "store.ts"],
+  "index.ts": [...PARTS_OF_A_STORE, "store.ts", "operations/"],
   "cli/": ["errors.ts", "index.ts"],
 };
 

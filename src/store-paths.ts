@@ -45,7 +45,11 @@ export class StorePaths {
   get temporary(): string {
     return `${this.directory}/private/tmp`;
   }
-  /** The hook script and the config file that containers include. */
+  /** One symlink per staging directory of an LXC path, while it is in use. */
+  get staging(): string {
+    return `${this.directory}/private/staging`;
+  }
+  /** The hook scripts and the config file that containers include. */
   get lxc(): string {
     return `${this.directory}/lxc`;
   }

@@ -38,6 +38,12 @@ export class Refs {
     return bytes && decodeRecord(name, bytes);
   }
 
+  /** True for a container of that name whose LXC directory is in `lxcPath`. */
+  has(name: string, lxcPath: string): boolean {
+    const ref = this.find(name);
+    return ref?.type === "container" && ref.lxcPath === lxcPath;
+  }
+
   /** All names in byte order, over one consistent state. A damaged record is handed to `damaged` and left out. */
   async *list(damaged: (name: string, error: StoreError) => void): AsyncGenerator<readonly [name: string, ref: Ref]> {
     for await (const [key, bytes] of this.#meta.iterate(kindRange("ref"))) {

@@ -6,7 +6,8 @@ import { parseDigest } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import type { TreePath } from "../model/name.ts";
 import { writeDirectory } from "../sinks/directory.ts";
-import type { WriteOptions, Written } from "../sinks/directory.ts";
+import type { WriteOptions } from "../sinks/directory.ts";
+import type { Written } from "../sinks/written.ts";
 import type { StorePaths } from "../store-paths.ts";
 import { setImmutable } from "../sys/attributes.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -67,7 +68,10 @@ export class SharedExports {
     try {
       const tree = this.#trees.tree(key);
       const target = `${temporary}/${key}`;
-      const written = await writeDirectory(target, diffTrees(this.#trees, undefined, tree), this.#content, options);
+      const written = await writeDirectory(target, diffTrees(this.#trees, undefined, tree), this.#content, {
+        ...options,
+        lower: true,
+      });
       const manifest = readExport(target);
       syncFilesystem(target);
       writeManifest(this.#manifest(key), manifest);
@@ -93,10 +97,16 @@ export class SharedExports {
     }
   }
 
+  /** Those that are there. */
+  keys(): Digest[] {
+    return readdirSync(this.#paths.privateExports)
+      .sort()
+      .flatMap((name) => parseDigest(name) ?? []);
+  }
+
+  /** Walks each of them. */
   *list(): Generator<SharedExport> {
-    for (const name of readdirSync(this.#paths.privateExports).sort()) {
-      const key = parseDigest(name);
-      if (key === undefined) continue;
+    for (const key of this.keys()) {
       const now = readExport(this.#private(key));
       const then = this.#then(key);
       yield { key, entries: now.size, changed: then && changedPaths(then, now) };

@@ -1,5 +1,5 @@
 import type { Digest } from "../model/digest.ts";
-import { digestToBytes } from "../model/digest.ts";
+import { DIGEST_BYTES, digestToBytes } from "../model/digest.ts";
 
 /**
  * The key space of the database `meta`, all of it. A key is one kind byte and what follows. docs/format.md, "Keys".
@@ -28,6 +28,15 @@ export function digestKey(kind: "chunk" | "node" | "layer", digest: Digest): Buf
   key[0] = KIND[kind];
   key.set(digestToBytes(digest), 1);
   return key;
+}
+
+/** Bounds of the keys of digests that begin with these hex digits; with an odd number of them, of a few more. */
+export function digestPrefixRange(kind: "chunk" | "node" | "layer", prefix: string): { gte: Buffer; lt: Buffer } {
+  const bytes = Buffer.from(prefix.slice(0, prefix.length & ~1), "hex");
+  return {
+    gte: Buffer.concat([Buffer.of(KIND[kind]), bytes]),
+    lt: Buffer.concat([Buffer.of(KIND[kind]), bytes, Buffer.alloc(DIGEST_BYTES + 1 - bytes.length, 0xff)]),
+  };
 }
 
 /** @param name ASCII */

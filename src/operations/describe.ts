@@ -69,7 +69,8 @@ export function describePath<K extends string>(
   const bytes = Buffer.from(path, "latin1");
   const text = bytes.toString("utf8");
   const lossless = Buffer.from(text, "utf8").equals(bytes);
-  return { [key]: text, ...(lossless ? {} : { [`${key}Base64`]: bytes.toString("base64") }) } as Record<K, string>;
+  const described = { [key]: text, ...(lossless ? {} : { [`${key}Base64`]: bytes.toString("base64") }) };
+  return described as Record<K, string> & Partial<Record<`${K}Base64`, string>>;
 }
 
 function kindOf(before: Node | undefined, after: Node | undefined): ChangeKind {

@@ -6,7 +6,7 @@ import { errnoOf, StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Change } from "../model/change.ts";
 import { writeDirectory } from "../sinks/directory.ts";
-import type { Losses, Written } from "../sinks/directory.ts";
+import type { Losses, Written } from "../sinks/written.ts";
 import { tarStream } from "../sinks/tar.ts";
 import { directoryChanges } from "../sources/directory.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -117,7 +117,7 @@ async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array
   for await (const bytes of stream) await output(bytes);
   const losses =
     lost.length === 0 ? [] : [{ kind: "socket" as const, count: lost.length, examples: lost.slice(0, 10) }];
-  return { entries: tree.root.listing.entries - lost.length, bytes: tree.root.listing.bytes, losses };
+  return { entries: tree.root.listing.entries - lost.length, bytes: tree.root.listing.bytes, losses, omitted: [] };
 }
 
 /** @throws {StoreError} SOURCE_INVALID if what was written does not read back as the same tree */

@@ -92,8 +92,8 @@ export function describeSource({ source }: SourceParams): string {
 }
 
 async function requireLayer(context: Context, text: string): Promise<Digest> {
-  const { ref } = await resolveRef(context.store, text);
-  if (ref?.type === "layer") return ref.layer;
+  const found = await resolveRef(context.store, text);
+  if (found.kind === "layer") return found.ref.layer;
   throw new StoreError("USAGE", { reason: `"${text}" is no layer, so it cannot be a parent` });
 }
 

@@ -35,8 +35,9 @@ export async function requireRef(store: Store, name: string): Promise<Ref> {
 
 /** What a REF names: a layer or a container, or a bare tree. */
 export type Resolved =
-  | { readonly name: string; readonly ref: LayerRef | ContainerRef; readonly tree: Digest }
-  | { readonly name: undefined; readonly ref: undefined; readonly tree: Digest };
+  | { readonly kind: "layer"; readonly name: string; readonly ref: LayerRef; readonly tree: Digest }
+  | { readonly kind: "container"; readonly name: string; readonly ref: ContainerRef; readonly tree: Digest }
+  | { readonly kind: "tree"; readonly tree: Digest };
 
 /**
  * Resolves a name, or a tree digest's prefix of at least 8 hex digits. Names win; `blake3:` forces a digest.
@@ -46,7 +47,8 @@ export type Resolved =
 export async function resolveRef(store: Store, text: string): Promise<Resolved> {
   const forced = text.startsWith("blake3:");
   const ref = forced ? undefined : store.refs.find(text);
-  if (ref !== undefined) return { name: text, ref, tree: store.refs.treeOf(ref) };
+  if (ref?.type === "layer") return { kind: "layer", name: text, ref, tree: store.refs.layer(ref.layer).tree };
+  if (ref !== undefined) return { kind: "container", name: text, ref, tree: ref.tree };
   const prefix = forced ? text.slice("blake3:".length) : text;
   if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw await unknownName(store, text);
   const trees = await store.treesByPrefix(prefix);
@@ -54,7 +56,7 @@ export async function resolveRef(store: Store, text: string): Promise<Resolved> 
   if (tree === undefined) throw await unknownName(store, text);
   if (other !== undefined)
     throw new StoreError("USAGE", { reason: `several trees begin with ${prefix}: ${trees.join(", ")}` });
-  return { name: undefined, ref: undefined, tree };
+  return { kind: "tree", tree };
 }
 
 export function describeRef(store: Store, ref: Ref): string {

@@ -35,6 +35,12 @@ export function decompressStream(input: AsyncIterable<Uint8Array>): AsyncGenerat
   return zstd().decompressStream(input);
 }
 
+/** What compresses here, for `doctor`. */
+export function zstdImplementation(): "libzstd" | "node" | undefined {
+  if (loadNativeZstd() !== undefined) return "libzstd";
+  return loadNodeZstd() === undefined ? undefined : "node";
+}
+
 let loaded: Zstd | undefined;
 
 function zstd(): Zstd {

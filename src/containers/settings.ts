@@ -1,0 +1,42 @@
+import { StoreError } from "../errors.ts";
+import { nameKey } from "../format/keys.ts";
+import { openRecord, sealRecord } from "../format/record.ts";
+import type { Kv } from "../kv/kv.ts";
+
+/** What a user can set for a store, with what each is for. */
+export const SETTINGS = {
+  "lxc.path": "where containers get their LXC directories (default: what lxc-config says)",
+  "lxc.template": "a config file whose keys new containers have instead of our defaults",
+} as const;
+export type Setting = keyof typeof SETTINGS;
+
+/** A store's settings. */
+export class Settings {
+  readonly #meta: Kv;
+
+  /** Borrows `meta`. */
+  constructor(meta: Kv) {
+    this.#meta = meta;
+  }
+
+  /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
+  find(setting: Setting): string | undefined {
+    const key = nameKey("setting", setting);
+    const bytes = this.#meta.getSync(key);
+    if (bytes === undefined) return undefined;
+    const record = `setting ${setting}`;
+    const value = openRecord(key, bytes, record);
+    if (typeof value !== "string") throw new StoreError("FORMAT_INVALID", { record, reason: "is no text" });
+    return value;
+  }
+
+  /** Safe from a power cut on return. undefined: back to the default. */
+  async set(setting: Setting, value: string | undefined): Promise<void> {
+    const key = nameKey("setting", setting);
+    const operation =
+      value === undefined
+        ? ({ type: "del", key } as const)
+        : ({ type: "put", key, value: sealRecord(key, value) } as const);
+    await this.#meta.write([operation], { sync: true });
+  }
+}

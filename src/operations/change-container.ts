@@ -1,0 +1,83 @@
+import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
+import type { Digest } from "../model/digest.ts";
+import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
+import { runningContainers } from "../lxc/running.ts";
+import { removeUpper, replaceUpper } from "../lxc/upper.ts";
+import { writeDelta } from "../sinks/delta.ts";
+import type { Dialect } from "../format/overlay-xattrs.ts";
+import { diffTrees } from "../trees/diff.ts";
+import type { Context } from "./context.ts";
+import { dialectOf, directoryOf } from "./lxc-host.ts";
+import { refuseRunning } from "./settle.ts";
+import type { Settled } from "./settle.ts";
+
+export interface ContainerChange {
+  readonly name: string;
+  /** As it was just settled, and not running. */
+  readonly before: Settled;
+  readonly after: Omit<ContainerRef, "generation">;
+  /** Names that change along with it. */
+  readonly others?: readonly RefChange[];
+  readonly layers?: readonly Layer[];
+}
+
+/**
+ * Changes what a stopped container holds: in the store, and where its LXC directory is concerned at its next start.
+ *
+ * First `pending` is put beside its config: from then on each start goes through our hook, which waits for this store,
+ * and finds the old generation or the new one. docs/design.md, "One truth at a time".
+ *
+ * @throws {StoreError} REFUSED if it was started meanwhile
+ */
+export async function changeContainer(context: Context, change: ContainerChange): Promise<void> {
+  const { name, before, others = [], layers = [] } = change;
+  const { ref, state } = before;
+  const after: ContainerRef = { ...change.after, generation: ref.generation + 1 };
+  const directory = state === "stopped" ? directoryOf(name, ref) : undefined;
+  if (directory !== undefined && ref.lxcPath !== null) {
+    markPending(directory, after.generation);
+    // A start that went before the mark shows by now; one that comes after it waits in its hook.
+    const found = readContainerDirectory(directory);
+    const upper = found.type === "container" ? found.rootfs.upper : undefined;
+    if (runningContainers().isRunning({ name, lxcPath: ref.lxcPath, upper })) {
+      clearPending(directory);
+      refuseRunning(name, "running");
+    }
+  }
+  await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers);
+  if (directory !== undefined) await renewDirectory(context, directory, after);
+}
+
+/** Brings an LXC directory that is pending in line with the record. A delta that is to be large waits for the start. */
+async function renewDirectory(context: Context, directory: string, ref: ContainerRef): Promise<void> {
+  const found = readContainerDirectory(directory);
+  if (found.type === "none") return;
+  setExport(directory, context.store.exports.path(ref.lower));
+  if (ref.lower === ref.tree) await makeUpper(context, directory, ref.lower, ref.tree);
+  else removeUpper(found.rootfs.upper);
+}
+
+/** Makes the upper that shows `tree` over `lower`, and says that it is as it should be. */
+export async function makeUpper(context: Context, directory: string, lower: Digest, tree: Digest): Promise<void> {
+  const found = readContainerDirectory(directory);
+  if (found.type === "none") return;
+  await replaceUpper(found.rootfs.upper, async (path) => {
+    await writeUpper(context, path, lower, tree, dialectOf(found.config));
+  });
+  clearPending(directory);
+}
+
+/** Writes a new delta directory. Even an empty one has the metadata of the tree's root. */
+export async function writeUpper(
+  context: Context,
+  path: string,
+  lower: Digest,
+  tree: Digest,
+  dialect: Dialect,
+): Promise<void> {
+  const { trees, content } = context.store;
+  const changes = diffTrees(trees, trees.tree(lower), trees.tree(tree), { parents: true });
+  const { root } = trees.tree(tree);
+  const withRoot = lower === tree ? [{ path: "", before: root, after: root }] : changes;
+  await writeDelta(path, withRoot, content, { dialect });
+}

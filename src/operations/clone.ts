@@ -1,0 +1,93 @@
+import { StoreError } from "../errors.ts";
+import type { Digest } from "../model/digest.ts";
+import { cloneConfig } from "../lxc/clone-config.ts";
+import type { ConfigFile } from "../lxc/config-file.ts";
+import { readContainerDirectory } from "../lxc/container-directory.ts";
+import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
+import { directoryOf, lxcPathFor, newConfig } from "./lxc-host.ts";
+import type { LxcParams } from "./lxc-host.ts";
+import { makeContainers } from "./make-containers.ts";
+import type { Origin } from "./make-containers.ts";
+import { resolveRef } from "./references.ts";
+import type { Resolved } from "./references.ts";
+import { refuseRunning, settle } from "./settle.ts";
+
+export interface CloneParams extends LxcParams {
+  readonly ref: string;
+  readonly names: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface Cloned {
+  readonly ref: string;
+  readonly names: readonly string[];
+  readonly digest: Digest;
+  readonly lxcPath: string | null;
+}
+
+/** Makes containers that begin as `ref` is now, and never depend on it. Each costs one record, whatever the depth. */
+export async function clone(context: Context, params: CloneParams): Promise<Cloned> {
+  const { store } = context;
+  const { ref, names, labels = {} } = params;
+  if (names.length === 0) throw new StoreError("USAGE", { reason: "no name for the clone" });
+  const original = await resolveOriginal(context, ref);
+  const lxcPath = lxcPathFor(store, params);
+  const origin = originOf(original);
+  const configOf = configFrom(context, original, lxcPath, params);
+  await makeContainers(context, { names, origin, labels, lxcPath, configOf });
+  return { ref, names, digest: original.tree, lxcPath };
+}
+
+async function resolveOriginal(context: Context, text: string): Promise<Resolved> {
+  const original = await resolveRef(context.store, text);
+  if (original.kind !== "container") return original;
+  const { name } = original;
+  const { ref, state } = await settle(context, name, original.ref);
+  refuseRunning(name, state);
+  return { kind: "container", name, ref, tree: ref.tree };
+}
+
+function originOf(original: Resolved): Origin {
+  const { tree } = original;
+  switch (original.kind) {
+    case "container":
+      return { base: original.ref.base, lower: original.ref.lower, tree };
+    case "layer":
+      return { base: original.ref.layer, lower: tree, tree };
+    case "tree":
+      return { base: null, lower: tree, tree };
+  }
+}
+
+/** A clone of a container with an LXC directory has that one's config; others begin with the template. */
+function configFrom(
+  context: Context,
+  original: Resolved,
+  lxcPath: string | null,
+  params: LxcParams,
+): (name: string, rootfs: string) => ConfigFile {
+  const { store } = context;
+  const fromTemplate = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
+  if (original.kind !== "container" || params.config !== undefined) return fromTemplate;
+  const originalDirectory = directoryOf(original.name, original.ref);
+  const found = originalDirectory === undefined ? undefined : readContainerDirectory(originalDirectory);
+  if (originalDirectory === undefined || found?.type !== "container") return fromTemplate;
+  const warned = new Set<string>();
+  return (name, rootfs) => {
+    const directory = `${lxcPath ?? ""}/${name}`;
+    const cloned = cloneConfig(found.config, {
+      originalName: original.name,
+      originalDirectory,
+      name,
+      directory,
+      rootfs,
+    });
+    for (const warning of cloned.warnings) {
+      if (warned.has(warning)) continue;
+      warned.add(warning);
+      warn(context, `${name}: ${warning}`);
+    }
+    return cloned.config;
+  };
+}

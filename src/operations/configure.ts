@@ -1,0 +1,36 @@
+import { resolve } from "node:path";
+import { StoreError } from "../errors.ts";
+import { SETTINGS } from "../containers/settings.ts";
+import type { Setting } from "../containers/settings.ts";
+import type { Context } from "./context.ts";
+
+export interface ConfigureParams {
+  /** Default: all. */
+  readonly key?: string;
+  /** "" for the default. Without it, what is set is told. */
+  readonly value?: string;
+}
+
+export interface SettingItem {
+  readonly key: Setting;
+  readonly value: string | null;
+  readonly description: string;
+}
+
+/** Tells settings, or changes one. @throws {StoreError} USAGE for a key that is none */
+export async function configure({ store }: Context, { key, value }: ConfigureParams): Promise<SettingItem[]> {
+  if (key !== undefined && !isSetting(key))
+    throw new StoreError("USAGE", {
+      reason: `"${key}" is no setting`,
+      hint: `there are: ${Object.keys(SETTINGS).join(", ")}`,
+    });
+  // Both are paths; a relative one would mean another place from another directory.
+  if (key !== undefined && value !== undefined)
+    await store.settings.set(key, value === "" ? undefined : resolve(value));
+  const keys = key === undefined ? (Object.keys(SETTINGS) as Setting[]) : [key];
+  return keys.map((key) => ({ key, value: store.settings.find(key) ?? null, description: SETTINGS[key] }));
+}
+
+function isSetting(key: string): key is Setting {
+  return Object.hasOwn(SETTINGS, key);
+}

@@ -1,0 +1,46 @@
+import { existsSync } from "node:fs";
+import type { Layer } from "../containers/records.ts";
+import { layerDigest, timestamp } from "../containers/refs.ts";
+import { clone } from "./clone.ts";
+import type { Cloned } from "./clone.ts";
+import type { Context } from "./context.ts";
+import { describeSource, readSource } from "./import.ts";
+import type { SourceParams } from "./import.ts";
+import { lxcPathFor, newConfig } from "./lxc-host.ts";
+import type { LxcParams } from "./lxc-host.ts";
+import { makeContainers } from "./make-containers.ts";
+import { requireFree } from "./references.ts";
+
+export interface CreateParams extends LxcParams, SourceParams {
+  /** A ref, or whatever `import` takes, which then becomes a layer without a name. */
+  readonly source: string;
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Makes a container of a ref or a source. */
+export async function create(context: Context, params: CreateParams): Promise<Cloned> {
+  const { store } = context;
+  const { source, name, labels = {} } = params;
+  requireFree(store, name);
+  if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
+  const lxcPath = lxcPathFor(store, params);
+  const tree = await readSource(context, params);
+  const created = timestamp();
+  const layer: Layer = { tree: tree.digest, parent: null, created, message: "", source: describeSource(params) };
+  await makeContainers(context, {
+    names: [name],
+    origin: { base: layerDigest(layer), lower: tree.digest, tree: tree.digest },
+    labels,
+    lxcPath,
+    configOf: (name, rootfs) => newConfig(store, name, rootfs, params),
+    layers: [layer],
+  });
+  return { ref: source, names: [name], digest: tree.digest, lxcPath };
+}
+
+/** Names win; what has a slash is a path, and so is what exists as a file. */
+function isSource({ store }: Context, text: string): boolean {
+  if (text === "-" || text.includes("/") || text.startsWith("oci:")) return true;
+  return store.refs.find(text) === undefined && existsSync(text);
+}

@@ -1,0 +1,49 @@
+import { readdirSync } from "node:fs";
+import type { Ref } from "../containers/records.ts";
+import { errnoOf } from "../errors.ts";
+import { readContainerDirectory } from "../lxc/container-directory.ts";
+import { defaultLxcPath } from "../lxc/lxc-programs.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Store } from "../store.ts";
+
+/** An LXC container that stands on an export of the store, and which the store does not know: made by lxc-copy, say. */
+export interface ForeignContainer {
+  readonly name: string;
+  readonly lxcPath: string;
+  readonly lower: Digest;
+}
+
+/** In the LXC paths that the store's containers are in, its setting, and LXC's own. */
+export function foreignContainers(
+  store: Store,
+  refs: readonly (readonly [name: string, ref: Ref])[],
+): ForeignContainer[] {
+  const known = new Set<string>();
+  const paths = new Set<string>();
+  for (const [name, ref] of refs) {
+    if (ref.type === "layer" || ref.lxcPath === null) continue;
+    known.add(`${ref.lxcPath}/${name}`);
+    paths.add(ref.lxcPath);
+  }
+  for (const path of [store.settings.find("lxc.path"), defaultLxcPath()]) if (path !== undefined) paths.add(path);
+  const found: ForeignContainer[] = [];
+  for (const lxcPath of paths) {
+    for (const name of namesIn(lxcPath)) {
+      if (name.startsWith(".") || known.has(`${lxcPath}/${name}`)) continue;
+      const directory = readContainerDirectory(`${lxcPath}/${name}`);
+      if (directory.type === "none") continue;
+      const lower = store.exports.keyOf(directory.rootfs.lowers[0] ?? "");
+      if (lower !== undefined) found.push({ name, lxcPath, lower });
+    }
+  }
+  return found;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EACCES"].includes(errnoOf(error) ?? "")) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import { basename, dirname } from "node:path";
+import { StoreError } from "../errors.ts";
+import { readContainerDirectory, setExport } from "../lxc/container-directory.ts";
+import type { OwnDirectory } from "../lxc/container-directory.ts";
+import { parseRootfsPath } from "../lxc/rootfs-path.ts";
+import type { Digest } from "../model/digest.ts";
+import { makeUpper } from "./change-container.ts";
+import type { Context } from "./context.ts";
+import { settle } from "./settle.ts";
+
+/** What LXC tells its hooks, in their environment. */
+export interface HookParams {
+  /** LXC_CONFIG_FILE: that of the container, whoever's it is by now. */
+  readonly configFile: string;
+  /** LXC_ROOTFS_PATH: what this start mounts, whatever the config says by now. */
+  readonly rootfsPath: string;
+}
+
+/**
+ * Gets a container ready to start: the export that it stands on, and its upper. A container the store does not know, such
+ * as a copy that lxc-copy made, gets the export alone.
+ *
+ * @throws {StoreError} REFUSED if the upper is missing though it should hold changes: LXC would make it anew, empty
+ */
+export async function preStart(context: Context, params: HookParams): Promise<void> {
+  const { store } = context;
+  const lower = lowerOf(context, params.rootfsPath);
+  if (lower === undefined) return;
+  await store.exports.ensure(lower);
+  const directory = dirname(params.configFile);
+  const name = basename(directory);
+  const found = readContainerDirectory(directory);
+  const ref = store.refs.find(name);
+  if (found.type === "none" || ref?.type !== "container" || ref.lxcPath !== dirname(directory)) return;
+  if (lowerOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== lower) {
+    // This start has read its config before a command changed it: what it mounts is what counts.
+    setExport(directory, store.exports.path(lower));
+    await makeUpper(context, directory, lower, ref.tree);
+  } else if (isPending(found, ref.generation)) {
+    await makeUpper(context, directory, lower, ref.tree);
+  } else if (!found.hasUpper) {
+    if (ref.tree !== lower) throw missingUpper(context, name, found, ref.tree);
+    await makeUpper(context, directory, lower, ref.tree);
+  }
+}
+
+/** Captures what a container changed, now that it has stopped. */
+export async function postStop(context: Context, params: HookParams): Promise<void> {
+  const directory = dirname(params.configFile);
+  const name = basename(directory);
+  const ref = context.store.refs.find(name);
+  if (ref?.type === "container" && ref.lxcPath === dirname(directory)) await settle(context, name, ref);
+}
+
+function isPending({ pendingGeneration, uncaptured }: OwnDirectory, generation: number): boolean {
+  return pendingGeneration !== undefined && pendingGeneration <= generation && !uncaptured;
+}
+
+/** The tree whose export a rootfs has as its one lower. */
+function lowerOf({ store }: Context, rootfsPath: string): Digest | undefined {
+  const rootfs = parseRootfsPath(rootfsPath.startsWith("overlay") ? rootfsPath : `overlay:${rootfsPath}`);
+  if (rootfs.type !== "overlay" || rootfs.lowers.length !== 1) return undefined;
+  return store.exports.keyOf(rootfs.lowers[0] ?? "");
+}
+
+function missingUpper({ store }: Context, name: string, found: OwnDirectory, tree: Digest): StoreError {
+  const { entries } = store.trees.tree(tree).root.listing;
+  return new StoreError("REFUSED", {
+    reason: `${name}: ${found.rootfs.upper} is missing, though the store has changes of ${name} (${entries} entries in all)`,
+    hint: `put it back, or clone ${name} to have its last captured state`,
+  });
+}

@@ -1,0 +1,41 @@
+import { FORMAT_VERSION } from "../format/record.ts";
+import type { Digest } from "../model/digest.ts";
+import type { StoreUsage } from "../store.ts";
+import type { Context } from "./context.ts";
+
+export interface StoreInfo extends StoreUsage {
+  readonly directory: string;
+  readonly formatVersion: number;
+  readonly layers: number;
+  readonly containers: number;
+  readonly exports: number;
+  /** Bytes of regular files of all layers and containers, each counted in full. */
+  readonly logicalBytes: number;
+  /** `logicalBytes` to what chunks and nodes take; null for an empty store. */
+  readonly ratio: number | null;
+}
+
+export async function info(context: Context): Promise<StoreInfo> {
+  const { store } = context;
+  let layers = 0;
+  let containers = 0;
+  let logicalBytes = 0;
+  const bytesOf = (tree: Digest): number => store.trees.tree(tree).root.listing.bytes;
+  for await (const [, ref] of store.refs.list((name, error) => context.onWarning?.(`${name}: ${error.message}`))) {
+    if (ref.type === "layer") layers++;
+    else containers++;
+    logicalBytes += bytesOf(store.refs.treeOf(ref));
+  }
+  const usage = await store.usage();
+  const accounted = usage.storedBytes + usage.nodeBytes;
+  return {
+    directory: store.paths.directory,
+    formatVersion: FORMAT_VERSION,
+    layers,
+    containers,
+    exports: store.exports.keys().length,
+    logicalBytes,
+    ratio: accounted === 0 ? null : logicalBytes / accounted,
+    ...usage,
+  };
+}

@@ -1,0 +1,150 @@
+import picomatch from "picomatch";
+import type { ContainerRef, LayerRef, Ref } from "../containers/records.ts";
+import type { StoreError } from "../errors.ts";
+import { runningContainers } from "../lxc/running.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
+import { foreignContainers } from "./foreign.ts";
+import { settle } from "./settle.ts";
+import type { ContainerState } from "./settle.ts";
+
+export interface ListParams {
+  /** A glob over names. */
+  readonly pattern?: string;
+  readonly only?: "layers" | "containers" | "running" | "stopped" | "foreign";
+  /** `KEY` or `KEY=VALUE`; all must fit. */
+  readonly labels?: readonly string[];
+}
+
+export interface ListItem {
+  readonly name: string;
+  /** `foreign`: an LXC container on one of our exports that the store does not know. */
+  readonly type: "container" | "layer" | "foreign";
+  /** A name of the layer that it stands on; its tree's digest if it has none any more. */
+  readonly parent: string | null;
+  readonly created: string | null;
+  readonly digest: Digest | null;
+  /** Entries of the tree, of whatever type, the root not counted. */
+  readonly files: number | null;
+  /** Bytes of its regular files. */
+  readonly sizeBytes: number | null;
+  /** Not known at once. */
+  readonly exclusiveBytes: null;
+  readonly state: ContainerState | "layer" | "not captured";
+  readonly captured: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly lxcDirectory: string | null;
+}
+
+/** All containers, then all layers, each by name. What stopped containers changed is captured on the way. */
+export async function list(context: Context, params: ListParams = {}): Promise<ListItem[]> {
+  const { store } = context;
+  const refs: [name: string, ref: Ref][] = [];
+  const damaged = (name: string, error: StoreError): void => warn(context, `${name}: ${error.message}`);
+  for await (const row of store.refs.list(damaged)) refs.push([...row]);
+  const layerNames = new Map<Digest, string>();
+  for (const [name, ref] of refs)
+    if (ref.type === "layer" && !layerNames.has(ref.layer)) layerNames.set(ref.layer, name);
+  const parentName = (layer: Digest | null): string | null =>
+    layer === null ? null : (layerNames.get(layer) ?? store.refs.layer(layer).tree);
+
+  const fits = params.pattern === undefined ? () => true : picomatch(params.pattern);
+  const running = runningContainers();
+  const containers: ListItem[] = [];
+  const layers: ListItem[] = [];
+  for (const [name, ref] of refs) {
+    if (!fits(name)) continue;
+    if (ref.type === "layer") layers.push(layerItem(context, name, ref, parentName));
+    else containers.push(await containerItem(context, name, ref, running, parentName));
+  }
+  const foreign = foreignContainers(store, refs).filter(({ name }) => fits(name));
+  return [...containers, ...foreign.map(foreignItem), ...layers].filter((item) => wanted(item, params));
+}
+
+function layerItem(
+  { store }: Context,
+  name: string,
+  ref: LayerRef,
+  parentName: (layer: Digest | null) => string | null,
+): ListItem {
+  const layer = store.refs.layer(ref.layer);
+  return {
+    name,
+    type: "layer",
+    parent: parentName(layer.parent),
+    created: layer.created,
+    digest: layer.tree,
+    ...sizes(store.trees.tree(layer.tree).root.listing),
+    exclusiveBytes: null,
+    state: "layer",
+    captured: null,
+    labels: {},
+    lxcDirectory: null,
+  };
+}
+
+async function containerItem(
+  context: Context,
+  name: string,
+  before: ContainerRef,
+  running: ReturnType<typeof runningContainers>,
+  parentName: (layer: Digest | null) => string | null,
+): Promise<ListItem> {
+  let settled: { ref: ContainerRef; state: ListItem["state"] };
+  try {
+    settled = await settle(context, name, before, running);
+  } catch (error) {
+    // One delta that cannot be read must not hide the others.
+    if (!(error instanceof Error)) throw error;
+    warn(context, `${name}: not captured: ${error.message}`);
+    settled = { ref: before, state: "not captured" };
+  }
+  const { ref, state } = settled;
+  return {
+    name,
+    type: "container",
+    parent: parentName(ref.base),
+    created: ref.created,
+    digest: ref.tree,
+    ...sizes(context.store.trees.tree(ref.tree).root.listing),
+    exclusiveBytes: null,
+    state,
+    captured: ref.captured,
+    labels: ref.labels,
+    lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
+  };
+}
+
+function foreignItem({ name, lxcPath, lower }: ReturnType<typeof foreignContainers>[number]): ListItem {
+  return {
+    name,
+    type: "foreign",
+    parent: lower,
+    created: null,
+    digest: null,
+    files: null,
+    sizeBytes: null,
+    exclusiveBytes: null,
+    state: "foreign",
+    captured: null,
+    labels: {},
+    lxcDirectory: `${lxcPath}/${name}`,
+  };
+}
+
+function sizes({ entries, bytes }: { entries: number; bytes: number }): { files: number; sizeBytes: number } {
+  return { files: entries, sizeBytes: bytes };
+}
+
+function wanted({ type, state, labels }: ListItem, params: ListParams): boolean {
+  if (params.only === "layers" && type !== "layer") return false;
+  if (params.only === "containers" && type !== "container") return false;
+  if (params.only === "foreign" && type !== "foreign") return false;
+  if (params.only === "running" && state !== "running") return false;
+  if (params.only === "stopped" && (type !== "container" || state === "running")) return false;
+  return (params.labels ?? []).every((label) => {
+    const [key = "", value] = label.split(/=(.*)/s);
+    return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
+  });
+}

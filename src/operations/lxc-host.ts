@@ -1,0 +1,73 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { ContainerRef } from "../containers/records.ts";
+import { StoreError } from "../errors.ts";
+import type { Dialect } from "../format/overlay-xattrs.ts";
+import { getValues, parseConfig, parseSetting } from "../lxc/config-file.ts";
+import type { ConfigFile } from "../lxc/config-file.ts";
+import { hooksFile } from "../lxc/hooks.ts";
+import { defaultLxcPath } from "../lxc/lxc-programs.ts";
+import { formatRootfsPath } from "../lxc/rootfs-path.ts";
+import { containerConfig } from "../lxc/template.ts";
+import type { Store } from "../store.ts";
+
+/** Whether and how containers get LXC directories. */
+export interface LxcParams {
+  /** Where; default: the store's setting, else what LXC says, else nowhere. */
+  readonly lxcPath?: string;
+  /** Nowhere. */
+  readonly noLxc?: boolean;
+  /** A config file over the template. */
+  readonly config?: string;
+  /** `KEY=VALUE` each, over all that. */
+  readonly settings?: readonly string[];
+}
+
+/** @throws {StoreError} NOT_FOUND if the path is no directory, USAGE if keys are given and there is no LXC path */
+export function lxcPathFor(store: Store, params: LxcParams): string | null {
+  if (params.noLxc === true) return null;
+  const given = params.lxcPath ?? store.settings.find("lxc.path") ?? defaultLxcPath();
+  if (given === undefined) {
+    if (params.config === undefined && params.settings === undefined) return null;
+    throw new StoreError("USAGE", {
+      reason: "LXC settings, but no LXC path: LXC is not installed here",
+      hint: "name one with --lxcpath",
+    });
+  }
+  const path = resolve(given);
+  if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false))
+    throw new StoreError("NOT_FOUND", { what: `no directory ${path} for LXC containers`, hint: "make it first" });
+  return path;
+}
+
+export function directoryOf(name: string, { lxcPath }: ContainerRef): string | undefined {
+  return lxcPath === null ? undefined : `${lxcPath}/${name}`;
+}
+
+/** The `lxc.rootfs.path` of a container that stands on a lower. */
+export function rootfsFor(store: Store, lxcPath: string, name: string, lower: ContainerRef["lower"]): string {
+  return formatRootfsPath({ lowers: [store.exports.path(lower)], upper: `${lxcPath}/${name}/delta0` });
+}
+
+/** The config of a container that is made, and not cloned from another with one. */
+export function newConfig(store: Store, name: string, rootfs: string, params: LxcParams): ConfigFile {
+  const templateFile = params.config ?? store.settings.find("lxc.template");
+  return containerConfig({
+    name,
+    rootfs,
+    hooksFile: hooksFile(store.paths),
+    template: templateFile === undefined ? undefined : readTemplate(templateFile),
+    settings: (params.settings ?? []).map(parseSetting),
+  });
+}
+
+/** How the kernel marks what the container deletes. */
+export function dialectOf(config: ConfigFile): Dialect {
+  const options = getValues(config, "lxc.rootfs.options").flatMap((value) => value.split(","));
+  return options.includes("userxattr") ? "user" : "trusted";
+}
+
+function readTemplate(file: string): ConfigFile {
+  if (!existsSync(file)) throw new StoreError("NOT_FOUND", { what: `no config file ${file}` });
+  return parseConfig(readFileSync(file));
+}

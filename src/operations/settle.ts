@@ -1,0 +1,106 @@
+import type { ContainerRef } from "../containers/records.ts";
+import { timestamp } from "../containers/refs.ts";
+import { StoreError } from "../errors.ts";
+import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
+import type { OwnDirectory } from "../lxc/container-directory.ts";
+import { runningContainers } from "../lxc/running.ts";
+import type { RunningContainers } from "../lxc/running.ts";
+import { beginCapture, captureIsWhole, finishCapture, isUncaptured } from "../lxc/upper.ts";
+import { readDelta } from "./read-delta.ts";
+import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
+import { dialectOf, directoryOf } from "./lxc-host.ts";
+import { resolveRef } from "./references.ts";
+import type { Resolved } from "./references.ts";
+
+/**
+ * - `stored`: it has no LXC directory
+ * - `stopped`, `running`
+ * - `missing`: its LXC directory is gone; `foreign`: what is there is not ours any more
+ */
+export type ContainerState = "stored" | "stopped" | "running" | "missing" | "foreign";
+
+export interface Settled {
+  readonly ref: ContainerRef;
+  readonly state: ContainerState;
+}
+
+/**
+ * Makes the store's record of a container true: what a stopped one left in its delta directory and nobody has captured
+ * yet is captured. Every command that reads a container begins here. docs/design.md, "One truth at a time".
+ *
+ * @param running one look at the host serves many containers
+ */
+export async function settle(
+  context: Context,
+  name: string,
+  ref: ContainerRef,
+  running?: RunningContainers,
+): Promise<Settled> {
+  const directory = directoryOf(name, ref);
+  if (directory === undefined || ref.lxcPath === null) return { ref, state: "stored" };
+  const found = readContainerDirectory(directory);
+  if (found.type === "none") return { ref, state: found.reason === "missing" ? "missing" : "foreign" };
+  const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
+  if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
+  // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
+  if (found.pendingGeneration !== undefined && !found.uncaptured) {
+    if (found.pendingGeneration <= ref.generation) return { ref, state: "stopped" };
+    // A change that was announced and never made: the delta directory is as it was.
+    clearPending(directory);
+  }
+  if (!found.hasUpper) {
+    warn(context, `${name}: ${found.rootfs.upper} is missing; what follows is as of the last capture`);
+    return { ref, state: "stopped" };
+  }
+  // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
+  if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) return { ref, state: "stopped" };
+  return await captureUpper(context, name, ref, directory, found);
+}
+
+/** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
+export async function settledRef(context: Context, text: string): Promise<Resolved> {
+  const resolved = await resolveRef(context.store, text);
+  if (resolved.kind !== "container") return resolved;
+  const { name } = resolved;
+  const { ref, state } = await settle(context, name, resolved.ref);
+  if (state === "running") warn(context, `${name} is running: as of the last capture, ${ref.captured ?? "never"}`);
+  return { kind: "container", name, ref, tree: ref.tree };
+}
+
+/** @throws {StoreError} REFUSED in LXC's own words */
+export function refuseRunning(name: string, state: ContainerState): void {
+  if (state !== "running") return;
+  throw new StoreError("REFUSED", {
+    reason: `Original container (${name}) is running`,
+    hint: `stop it: lxc-stop -n ${name}`,
+  });
+}
+
+async function captureUpper(
+  context: Context,
+  name: string,
+  ref: ContainerRef,
+  directory: string,
+  found: OwnDirectory,
+): Promise<Settled> {
+  const { lowers, upper } = found.rootfs;
+  const lower = context.store.exports.keyOf(lowers[0] ?? "");
+  if (lower === undefined) return { ref, state: "foreign" };
+  let begun = false;
+  const isWhole = (): boolean => (begun ? captureIsWhole(upper) : !isUncaptured(upper));
+  try {
+    begun = beginCapture(upper);
+    const tree = await readDelta(context, upper, lower, dialectOf(found.config));
+    if (!isWhole()) return { ref, state: "running" };
+    const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
+    await context.store.change(`capture ${name}`, [{ name, before: ref, after: captured }]);
+    clearPending(directory);
+    finishCapture(upper);
+    return { ref: captured, state: "stopped" };
+  } catch (error) {
+    // It was started meanwhile: what was read is a mix, and so is what went wrong with it.
+    if (!isWhole()) return { ref, state: "running" };
+    throw error;
+  }
+}

@@ -1,0 +1,69 @@
+import type { ContainerRef, Layer } from "../containers/records.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Context } from "./context.ts";
+import { resolveRef } from "./references.ts";
+import { settle } from "./settle.ts";
+import type { ContainerState } from "./settle.ts";
+
+export interface Shown {
+  readonly ref: string;
+  readonly type: "layer" | "container" | "tree";
+  readonly digest: Digest;
+  readonly files: number;
+  readonly sizeBytes: number;
+  readonly layer: LayerDescription | null;
+  readonly container: ContainerDescription | null;
+}
+
+export interface LayerDescription {
+  readonly parentDigest: Digest | null;
+  readonly created: string;
+  readonly message: string;
+  readonly source: string;
+}
+
+export interface ContainerDescription {
+  readonly state: ContainerState;
+  /** The tree its changes are relative to, and which its LXC config names as lower. */
+  readonly lower: Digest;
+  readonly created: string;
+  readonly captured: string | null;
+  readonly generation: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly lxcDirectory: string | null;
+}
+
+/** Everything about one ref. For a container `layer` is what it was made from or last committed to. */
+export async function show(context: Context, { ref: text }: { readonly ref: string }): Promise<Shown> {
+  const { store } = context;
+  const found = await resolveRef(store, text);
+  if (found.kind === "tree") return describe(context, text, "tree", found.tree, null, null);
+  if (found.kind === "layer")
+    return describe(context, text, "layer", found.tree, store.refs.layer(found.ref.layer), null);
+  const { ref, state } = await settle(context, found.name, found.ref);
+  const layer = ref.base === null ? null : store.refs.layer(ref.base);
+  return describe(context, text, "container", ref.tree, layer, describeContainer(found.name, ref, state));
+}
+
+function describe(
+  { store }: Context,
+  ref: string,
+  type: Shown["type"],
+  digest: Digest,
+  layer: Layer | null,
+  container: ContainerDescription | null,
+): Shown {
+  const { entries: files, bytes: sizeBytes } = store.trees.tree(digest).root.listing;
+  return { ref, type, digest, files, sizeBytes, layer: layer && describeLayer({ store }, layer), container };
+}
+
+function describeLayer({ store }: Pick<Context, "store">, layer: Layer): LayerDescription {
+  const { parent, created, message, source } = layer;
+  return { parentDigest: parent === null ? null : store.refs.layer(parent).tree, created, message, source };
+}
+
+function describeContainer(name: string, ref: ContainerRef, state: ContainerState): ContainerDescription {
+  const { lower, created, captured, generation, labels, lxcPath } = ref;
+  const lxcDirectory = lxcPath === null ? null : `${lxcPath}/${name}`;
+  return { state, lower, created, captured, generation, labels, lxcDirectory };
+}
