@@ -1,9 +1,17 @@
-import type { Change } from "../model/change.ts";
-import { joinPath, ROOT } from "../model/name.ts";
+import { StoreError } from "../errors.ts";
+import type { Change, LinkGroup } from "../model/change.ts";
+import { displayName, joinPath, ROOT, splitPath } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import type { DirectoryNode, Listing, Node } from "../model/node.ts";
-import { ancestors } from "./tree-store.ts";
 import type { Tree, TreeStore } from "./tree-store.ts";
+
+export interface DiffOptions {
+  /**
+   * Give each directory above a change too, before what is below it. One that did not itself change has the same object
+   * as `before` and `after`. Default: false.
+   */
+  readonly parents?: boolean;
+}
 
 /**
  * All differences from `before` to `after` in canonical order; a whole tree if `before` is undefined.
@@ -11,36 +19,77 @@ import type { Tree, TreeStore } from "./tree-store.ts";
  * Subtrees and pages of equal digest are skipped, so the cost is that of the changes. If a hard-link group changed in
  * its members, each member left is a change, even where its own node is the same: its nlink is not.
  * A removed directory is one change.
+ *
+ * @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID, FORMAT_NEWER
  */
-export function* diffTrees(store: TreeStore, before: Tree | undefined, after: Tree): Generator<Change> {
-  const links = store.linkMap(after);
-  const relinked = relinkedPaths(store, before, after);
-  const descend = new Set<TreePath>();
-  for (const path of relinked) for (const directory of ancestors(path)) descend.add(directory);
-
+export function* diffTrees(
+  store: TreeStore,
+  before: Tree | undefined,
+  after: Tree,
+  { parents = false }: DiffOptions = {},
+): Generator<Change> {
+  const relinked = relinkedNames(store, before, after);
+  let groups: ReadonlyMap<TreePath, LinkGroup> | undefined;
+  const groupOf = (path: TreePath): LinkGroup => {
+    const group = (groups ??= store.linkMap(after)).get(path);
+    if (group !== undefined) return group;
+    const reason = `"${displayName(path)}" is linked, but in no group of the link table`;
+    throw new StoreError("FORMAT_INVALID", { record: `tree ${after.digest}`, reason });
+  };
   const change = (path: TreePath, a: Node | undefined, b: Node | undefined): Change => ({
     path,
     before: a,
     after: b,
-    link: b?.linked ? links.get(path) : undefined,
+    link: b?.linked ? groupOf(path) : undefined,
   });
 
-  if (before === undefined || !sameSelf(before.root, after.root)) yield change(ROOT, before?.root, after.root);
-  const stack = [{ path: ROOT, pairs: pairs(store, before?.root, after.root, descend.has(ROOT)) }];
+  const rootChanged = before === undefined || !sameSelf(before.root, after.root);
+  if (rootChanged) yield change(ROOT, before?.root, after.root);
+  const stack = [frameOf(store, ROOT, before?.root, after.root, relinked)];
+  /** How many directories of the stack, from the root on, were given. */
+  let given = rootChanged ? 1 : 0;
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
     const step = frame.pairs.next();
     if (step.done) {
       stack.pop();
+      given = Math.min(given, stack.length);
       continue;
     }
     const [name, a, b] = step.value;
     const path = joinPath(frame.path, name);
-    if (a === undefined || b === undefined || !sameSelf(a, b) || relinked.has(path)) yield change(path, a, b);
+    const links = frame.relinked?.below.get(name);
+    const changed = a === undefined || b === undefined || !sameSelf(a, b) || links?.itself === true;
+    if (changed) {
+      for (; parents && given < stack.length; given++) {
+        const { path: above, directory } = stack[given]!;
+        yield change(above, directory, directory);
+      }
+      yield change(path, a, b);
+    }
     if (b?.type !== "directory") continue;
     const below = a?.type === "directory" ? a : undefined;
-    const whole = descend.has(path);
-    if (whole || below?.listing.root !== b.listing.root) stack.push({ path, pairs: pairs(store, below, b, whole) });
+    if (links === undefined && below?.listing.root === b.listing.root) continue;
+    stack.push(frameOf(store, path, below, b, links));
+    if (changed) given = stack.length;
   }
+}
+
+/** A directory of `after` that is being compared. */
+interface Frame {
+  readonly path: TreePath;
+  readonly directory: DirectoryNode;
+  readonly relinked: Relinked | undefined;
+  readonly pairs: Generator<Pair>;
+}
+
+function frameOf(
+  store: TreeStore,
+  path: TreePath,
+  before: DirectoryNode | undefined,
+  directory: DirectoryNode,
+  relinked: Relinked | undefined,
+): Frame {
+  return { path, directory, relinked, pairs: pairs(store, before, directory, relinked !== undefined) };
 }
 
 /** True if two nodes show the same themselves; what directories hold is left aside. */
@@ -115,15 +164,28 @@ function* rows(store: TreeStore, listing: Listing, skip: ReadonlySet<string>): G
   for (const leaf of store.leaves(listing.root)) if (!skip.has(leaf.page)) yield* store.leafRows(leaf.page);
 }
 
-/** The paths of `after` whose hard-link group `before` has not just so. */
-function relinkedPaths(store: TreeStore, before: Tree | undefined, after: Tree): ReadonlySet<TreePath> {
-  const relinked = new Set<TreePath>();
-  if (before === undefined || before.links === after.links) return relinked;
+/** The names whose hard-link group `before` has not just so, as a tree: deep paths cost their names, not their length. */
+interface Relinked {
+  itself: boolean;
+  readonly below: Map<Name, Relinked>;
+}
+
+function relinkedNames(store: TreeStore, before: Tree | undefined, after: Tree): Relinked | undefined {
+  if (before === undefined || before.links === after.links) return undefined;
   const old = store.linkMap(before);
+  const root: Relinked = { itself: false, below: new Map() };
   for (const group of store.linkGroups(after.links)) {
-    const was = old.get(group[0] ?? "");
+    const was = old.get(group[0] ?? ROOT);
     if (was?.length === group.length && group.every((path, i) => path === was[i])) continue;
-    for (const path of group) relinked.add(path);
+    for (const path of group) {
+      let at = root;
+      for (const name of splitPath(path)) {
+        let next = at.below.get(name);
+        if (next === undefined) at.below.set(name, (next = { itself: false, below: new Map() }));
+        at = next;
+      }
+      at.itself = true;
+    }
   }
-  return relinked;
+  return root.below.size === 0 ? undefined : root;
 }

@@ -20,7 +20,7 @@ export function lookupPath(store: TreeStore, tree: Tree, path: string, followLas
   const fail = (code: string): PosixError => new PosixError(code, "lookup", displayName(path));
   const left = components(path).reverse();
   let at: Found = { path: ROOT, node: tree.root };
-  for (let symlinks = 0; ; ) {
+  for (let symlinks = 0; ;) {
     const name = left.pop();
     if (name === undefined) return at;
     if (at.node.type !== "directory") throw fail("ENOTDIR");
