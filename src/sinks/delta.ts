@@ -27,9 +27,10 @@ export async function writeDelta(
 ): Promise<Written> {
   const rules = { asUser: false, overlay: options.dialect ?? "trusted" };
   using writer = TreeWriter.make(target, content, rules, options);
-  for (const { path, after, link } of changes) {
-    if (after === undefined) await writer.hide(path);
-    else await writer.put(path, after, link);
+  for (const { path, before, after, link } of changes) {
+    const made = after !== undefined && (await writer.put(path, after, link));
+    // Where a loss leaves a gap, what was there before must not show.
+    if (!made && before !== undefined) await writer.hide(path);
   }
   return writer.finish();
 }

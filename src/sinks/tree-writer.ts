@@ -83,19 +83,22 @@ export class TreeWriter implements Disposable {
     }
   }
 
-  /** Makes `node`, or tallies a loss. Its directory has been put, and what came after that is below it. */
-  async put(path: TreePath, node: Node, link: LinkGroup | undefined): Promise<void> {
+  /**
+   * Makes `node`. Its directory has been put, and what came after that is below it.
+   *
+   * @returns false if it could not be made, which is tallied
+   */
+  async put(path: TreePath, node: Node, link: LinkGroup | undefined): Promise<boolean> {
     try {
-      if (path !== ROOT) {
-        this.#standIn(parentPath(path));
-        this.#turns.entries++;
-      }
-      if (node.type === "directory") this.#putDirectory(path, node);
-      else await this.#putFile(path, node, link?.[0]);
+      if (path !== ROOT) this.#standIn(parentPath(path));
+      const made =
+        node.type === "directory" ? this.#putDirectory(path, node) : await this.#putFile(path, node, link?.[0]);
+      if (made && path !== ROOT) this.#turns.entries++;
+      if (this.#turns.due) await this.#turns.rest();
+      return made;
     } catch (error) {
       throw withPath(error, path);
     }
-    if (this.#turns.due) await this.#turns.rest();
   }
 
   /**
@@ -163,21 +166,24 @@ export class TreeWriter implements Disposable {
     }
   }
 
-  #putDirectory(path: TreePath, node: DirectoryNode): void {
+  #putDirectory(path: TreePath, node: DirectoryNode): true {
     if (path !== ROOT) {
       this.#walker.current.makeDirectory(baseName(path), 0o700);
       this.#walker.enter(baseName(path));
     }
     this.#open.push({ path, node });
+    return true;
   }
 
-  async #putFile(path: TreePath, node: Exclude<Node, DirectoryNode>, group: TreePath | undefined): Promise<void> {
+  async #putFile(path: TreePath, node: Exclude<Node, DirectoryNode>, group: TreePath | undefined): Promise<boolean> {
     const source = group === undefined ? undefined : this.#linkSources.get(group);
     if (source !== undefined) {
-      if (this.#link(source, path)) return;
+      if (this.#link(source, path)) return true;
       this.#losses.add("hardlink", path);
     }
-    if ((await this.#make(path, node)) && group !== undefined) this.#linkSources.set(group, path);
+    const made = await this.#make(path, node);
+    if (made && group !== undefined) this.#linkSources.set(group, path);
+    return made;
   }
 
   /** @returns false if it is a loss */

@@ -148,8 +148,8 @@ export function metadata(options: TreeOptions, type: Node["type"] = "fifo"): fc.
     mode: type === "symlink" ? fc.constant(0o777) : fc.oneof(fc.constantFrom(0, 0o644, 0o755, 0o7777), fc.nat(0o7777)),
     uid: options.privileged ? id : fc.constant(USER.uid),
     gid: options.privileged ? id : fc.constant(USER.gid),
-    // As far as ext4 goes: 1901 to 2446.
-    mtimeSec: fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 34 - 2 ** 31 - 1 }), fc.constantFrom(-1, 0)),
+    // Within 1901 to 2446, as far as ext4 goes; the first and the last second it keeps without ns.
+    mtimeSec: fc.oneof(fc.integer({ min: 1 - 2 ** 31, max: 2 ** 34 - 2 ** 31 - 2 }), fc.constantFrom(-1, 0)),
     mtimeNsec: fc.oneof(fc.constantFrom(0, 1, 500_000_000, 999_999_999), fc.nat(999_999_999)),
     xattrs: fc.subarray(names).chain((chosen) => xattrs(chosen)),
   });
