@@ -100,12 +100,18 @@ say() {
   printf '%s %s: %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$hook" "$line" >>"$dir/delta0.log"
 } 2>/dev/null
 
-# SECONDS PROGRAM...: sets said to what it had to say.
+# SECONDS PROGRAM...: sets said to what it had to say; fails as it does.
 bounded() {
   seconds=$1
   shift
   if command -v timeout >/dev/null; then set -- timeout -k 10 "$seconds" "$@"; fi
   said=$("$@" 2>&1 </dev/null)
+  status=$?
+  case $status in
+  124 | 137) said="no answer from delta0 within $seconds seconds. $said" ;;
+  126 | 127) said="$said; if delta0 or Node has moved, run: delta0 lxc hooks install" ;;
+  esac
+  return $status
 }
 `;
 
@@ -129,7 +135,6 @@ if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
   if [ -n "$said" ]; then say "$said"; fi
   exit 0
 fi
-if [ -z "$said" ]; then said="delta0 gave no answer within ${PRE_START_SECONDS} seconds"; fi
 
 # LXC would make a missing upper itself, empty: the container would start without its changes.
 if [ -d "$lower" ] && [ -d "$upper" ]; then
