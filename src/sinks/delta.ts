@@ -16,7 +16,7 @@ export interface DeltaOptions extends TurnOptions {
  * Removed names become whiteouts. No directory is ever opaque: each removed entry is a change of its own, so a directory
  * that was removed and made again merges entry by entry; and over what was no directory there is nothing to merge with.
  *
- * @param changes in canonical order, the root first. Each directory above a change comes before it as a change of its
+ * @param changes in canonical order, the root first, even if nothing changed. Each directory above a change comes before it as a change of its
  *                own, with `before` = `after` where it did not itself change; else as in `writeDirectory`
  */
 export async function writeDelta(

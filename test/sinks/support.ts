@@ -7,7 +7,6 @@ import type { TreePath } from "../../src/model/name.ts";
 import type { Content, Metadata, Node, Xattr } from "../../src/model/node.ts";
 import { TreeBuilder } from "../../src/trees/builder.ts";
 import { diffTrees } from "../../src/trees/diff.ts";
-import { ancestors } from "../../src/trees/tree-store.ts";
 import type { Tree } from "../../src/trees/tree-store.ts";
 import type { ManifestEntry } from "../support/compare.ts";
 import type { Engine } from "../support/engine.ts";
@@ -53,21 +52,10 @@ export function wholeTree(engine: Engine, tree: Tree): Change[] {
   return [...diffTrees(engine.trees, undefined, tree)];
 }
 
-/** The difference of two trees, with each directory above a change as a change of its own. */
-export function* delta(engine: Engine, before: Tree, after: Tree): Generator<Change> {
-  const seen = new Set<TreePath>();
-  const directory = function* (path: TreePath): Generator<Change> {
-    if (seen.has(path)) return;
-    seen.add(path);
-    yield { path, before: engine.trees.lookup(before, path), after: engine.trees.lookup(after, path) };
-  };
-  yield* directory(ROOT);
-  for (const change of diffTrees(engine.trees, before, after)) {
-    if (change.path === ROOT) continue;
-    for (const path of [...ancestors(change.path)].reverse()) yield* directory(path);
-    if (change.after?.type === "directory") yield* directory(change.path);
-    else yield change;
-  }
+/** The difference of two trees as the delta sink takes it. */
+export function delta(engine: Engine, before: Tree, after: Tree): Change[] {
+  const changes = [...diffTrees(engine.trees, before, after, { parents: true })];
+  return changes.length > 0 ? changes : [{ path: ROOT, before: before.root, after: after.root }];
 }
 
 /** What manifest.py shall say of a tree that was written, but for `blocks`. */
