@@ -16,7 +16,7 @@ test("directory sink: a tree of what a user may make is on disk as it was, witho
   await fc.assert(
     fc.asyncProperty(steps({ privileged: false }), async (found) => {
       await remove(target);
-      const changes = wholeTree(engine, makeTree(engine, found));
+      const changes = wholeTree(engine, makeTree(engine, withParents(found)));
       const written = await writeDirectory(target, changes, engine.content);
       assert.deepEqual(written.losses, []);
       assert.equal(written.entries, changes.length - 1);
