@@ -14,7 +14,7 @@ export interface PlainStreamOptions {
 
 /**
  * The bytes of `input`, decompressed if they begin as gzip, zstd, xz or bzip2 do; the latter two by their programs.
- * Pieces are borrowed until the next is asked for. Memory is bounded, whatever the input: nothing is read ahead of the
+ * Pieces are borrowed until the next is asked for; those of `input` must stay as they are. Memory is bounded, whatever the input: nothing is read ahead of the
  * consumer but a few pieces.
  *
  * Once it has ended, failed or been left, `input` is closed and no child runs. A `Readable` is destroyed for that, also

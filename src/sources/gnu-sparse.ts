@@ -36,8 +36,9 @@ export function paxSparseFormat(pax: PaxRecords): "none" | "in records" | "in da
   if (major === 1 && minor === 0) return "in data";
   if (major !== undefined && !(major === 0 && minor <= 1))
     throw new MalformedTar(`is sparse in the unknown format ${major}.${minor}`);
-  // The size is there even if the map is empty: one hole.
-  return pax.field("GNU.sparse.size") === undefined ? "none" : "in records";
+  // A file that is one hole may have a size and no map.
+  const inRecords = ["GNU.sparse.size", "GNU.sparse.map"].some((keyword) => pax.field(keyword) !== undefined);
+  return inRecords || pax.sparsePairs.length > 0 ? "in records" : "none";
 }
 
 /** The map of formats 0.0 and 0.1. */
