@@ -221,11 +221,13 @@ export const plain: Metadata = {
   xattrs: [],
 };
 
-/** `steps` with the directories above each, all plain. */
+/** `steps` with the directories above each, and above the targets of links, all plain. */
 export function withParents(found: readonly Step[]): Step[] {
   const directories = new Set<TreePath>([ROOT]);
-  for (const { path: at } of found) {
-    for (let up = at; up !== ROOT; up = parentPath(up)) if (up !== at) directories.add(up);
+  for (const step of found) {
+    for (const path of step.kind === "link" ? [step.path, step.target] : [step.path]) {
+      for (let up = path; up !== ROOT;) directories.add((up = parentPath(up)));
+    }
   }
   const made = [...directories].map((at): Step => ({ kind: "put", path: at, node: { type: "directory", ...plain } }));
   return [...made, ...found];
