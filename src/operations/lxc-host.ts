@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { extname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { getValues, parseConfig, parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
-import { hooksFile } from "../lxc/hooks.ts";
+import { hooksFile, writeHooks } from "../lxc/hooks.ts";
 import { defaultLxcPath } from "../lxc/lxc-programs.ts";
 import { formatRootfsPath } from "../lxc/rootfs-path.ts";
 import { containerConfig } from "../lxc/template.ts";
@@ -38,6 +39,21 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
   if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false))
     throw new StoreError("NOT_FOUND", { what: `no directory ${path} for LXC containers`, hint: "make it first" });
   return path;
+}
+
+/** Writes the hooks that containers' configs take in, where they are not as they should be. */
+export function installHooks(store: Store): void {
+  writeHooks(store.paths, hookCommand());
+}
+
+/** What starts this delta0 from anywhere: with absolute paths, since hooks run in "/". */
+function hookCommand(): string[] {
+  const extension = extname(fileURLToPath(import.meta.url));
+  const main = fileURLToPath(new URL(`../cli/main${extension}`, import.meta.url));
+  // From a checkout that is not built, Node needs its loader for TypeScript.
+  return extension === ".ts"
+    ? [process.execPath, "--import", import.meta.resolve("tsx"), main]
+    : [process.execPath, main];
 }
 
 export function directoryOf(name: string, { lxcPath }: ContainerRef): string | undefined {

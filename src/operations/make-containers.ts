@@ -8,7 +8,7 @@ import { makeContainerDirectory } from "../lxc/container-directory.ts";
 import { Staging } from "../lxc/staging.ts";
 import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
-import { dialectOf, rootfsFor } from "./lxc-host.ts";
+import { dialectOf, installHooks, rootfsFor } from "./lxc-host.ts";
 import { requireFree } from "./references.ts";
 
 /** What new containers begin as. */
@@ -59,6 +59,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     await store.change(command, changes, layers);
     return;
   }
+  installHooks(store);
   using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
   const pending = origin.lower !== origin.tree;
   const exportPath = store.exports.path(origin.lower);
