@@ -145,8 +145,8 @@ class WatchedInput {
 
 async function* gunzipped(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: GUNZIP_PIECE_BYTES });
-  // Its failure destroys `gunzip`, which throws it below.
-  const fed = pipeline(input, gunzip).catch(() => undefined);
+  // Its failure destroys `gunzip`, which throws it below. Nobody waits for it, since it waits for `input`.
+  pipeline(input, gunzip).catch(() => undefined);
   try {
     for await (const piece of gunzip) yield piece as Buffer;
   } catch (error) {
@@ -156,7 +156,6 @@ async function* gunzipped(input: AsyncIterable<Uint8Array>, source: string): Asy
     throw error;
   } finally {
     gunzip.destroy();
-    await fed;
   }
 }
 
@@ -183,11 +182,11 @@ async function* throughProgram(
   });
   let said = "";
   child.stderr.on("data", (bytes: Buffer) => (said = (said + bytes.toString()).slice(-STDERR_CHARS)));
-  // It fails when the child stops reading, of which the child's exit tells more, or when `input` does.
-  const fed = pipeline(input, child.stdin).catch(() => undefined);
+  // It fails when the child stops reading, of which the child's exit tells more, or when `input` does. Nobody waits for
+  // it, since it waits for `input`.
+  pipeline(input, child.stdin).catch(() => undefined);
   try {
     for await (const piece of child.stdout) yield piece as Buffer;
-    await fed;
     const how = await ended;
     if (how === 0) return;
     if (errnoOf(how) === "ENOENT")
@@ -201,7 +200,6 @@ async function* throughProgram(
   } finally {
     child.kill("SIGKILL");
     await ended;
-    await fed;
   }
 }
 

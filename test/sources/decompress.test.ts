@@ -11,7 +11,7 @@ import { compress } from "../../src/sys/zstd.ts";
 import { hasCommand } from "../support/run.ts";
 
 /** Does not compress to nothing, so that a cut is inside of something. */
-const PLAIN = Buffer.from(Uint8Array.from({ length: 600_000 }, (_, i) => (i * i * 31) >>> (i % 13)));
+const PLAIN = Buffer.from(Uint8Array.from({ length: 600_000 }, (_, i) => Math.imul(i, i * 2654435761) >>> 26));
 
 const FORMATS = {
   gzip: { pack: (bytes: Uint8Array) => gzipSync(bytes), program: undefined },
@@ -114,13 +114,15 @@ for (const [name, { pack, program }] of Object.entries(FORMATS)) {
     assert.ok(most < 100 << 20, `${most >> 20} MiB`);
   });
 
-  for (const how of ["left early", "failing", "aborted"] as const) {
+  for (const how of ["left early", "damaged", "failing", "aborted"] as const) {
     test(`plain stream: ${name} ${how} ends at once, closes an input that hangs, and leaves no child`, async (t) => {
       if (!requireProgram(t, program)) return;
       const packed = pack(PLAIN);
+      const bytes = Buffer.concat([packed, packed.subarray(0, packed.length >> 1)]);
+      if (how === "damaged") bytes.fill(0x55, packed.length >> 1, (packed.length >> 1) + 100);
       const reason = new Error("the disk is gone");
       const controller = new AbortController();
-      const { input, isClosed } = hangingInput(Buffer.concat([packed, packed.subarray(0, 1000)]), () => {
+      const { input, isClosed } = hangingInput(bytes, () => {
         if (how === "failing") input.destroy(reason);
         if (how === "aborted") controller.abort(reason);
       });
@@ -130,6 +132,7 @@ for (const [name, { pack, program }] of Object.entries(FORMATS)) {
         }
       };
       if (how === "left early") await read();
+      else if (how === "damaged") await assert.rejects(read(), { code: "SOURCE_INVALID" });
       else await assert.rejects(read(), (error) => error === reason);
       assert.ok(isClosed());
       if (program !== undefined) assert.deepEqual(children(program), []);
