@@ -49,6 +49,10 @@ export class StorePaths {
   get staging(): string {
     return `${this.directory}/private/staging`;
   }
+  /** Held by whoever mounts `exports`: two mounts would lie one over the other. */
+  get mountLock(): string {
+    return `${this.directory}/lxc/mount.lock`;
+  }
   /** The hook scripts and the config file that containers include. */
   get lxc(): string {
     return `${this.directory}/lxc`;

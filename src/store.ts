@@ -11,6 +11,7 @@ import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange } from "./format/keys.ts";
 import { FORMAT_VERSION, requireVersion } from "./format/record.ts";
 import { Kv } from "./kv/kv.ts";
+import { recoverStagings } from "./lxc/staging.ts";
 import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
 import { StorePaths } from "./store-paths.ts";
@@ -27,6 +28,8 @@ export interface OpenOptions {
   readonly waitSeconds?: number;
   /** What is being done, for whoever waits for this process. */
   readonly command?: string;
+  /** What was noticed and is no error. */
+  readonly onWarning?: (warning: string) => void;
 }
 
 /** An open store: its parts, wired. One process has it open at a time. */
@@ -81,7 +84,10 @@ export class Store implements AsyncDisposable {
         writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
         rmSync(paths.initialising);
       }
-      return new Store(paths, meta, await ChunkStore.open(chunkValues, meta), await Refs.open(meta), owned);
+      const refs = await Refs.open(meta);
+      for (const { directory, error } of recoverStagings(paths.staging, refs))
+        options.onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
+      return new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
     } catch (error) {
       await closeAll(owned);
       throw error;
@@ -173,7 +179,14 @@ function prepare(paths: StorePaths): void {
   writeFileSync(paths.initialising, "");
   rmSync(paths.meta, { recursive: true, force: true });
   rmSync(paths.chunks, { recursive: true, force: true });
-  for (const directory of [paths.exports, paths.privateExports, paths.manifests, paths.temporary, paths.staging, paths.lxc])
+  for (const directory of [
+    paths.exports,
+    paths.privateExports,
+    paths.manifests,
+    paths.temporary,
+    paths.staging,
+    paths.lxc,
+  ])
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   syncPath(paths.directory);
 }
@@ -218,6 +231,10 @@ async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> 
     waitedSeconds: waitSeconds,
     ...(owner === undefined ? {} : { owner }),
   });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function ownerOf(paths: StorePaths): string | undefined {

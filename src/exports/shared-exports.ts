@@ -12,6 +12,7 @@ import type { StorePaths } from "../store-paths.ts";
 import { setImmutable } from "../sys/attributes.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { lock } from "../sys/lock.ts";
 import { bindReadOnly, isMountPoint } from "../sys/mounts.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { TreeStore } from "../trees/tree-store.ts";
@@ -57,7 +58,7 @@ export class SharedExports {
 
   /** Makes the export unless it is there. A killed process leaves nothing that looks like one. */
   async ensure(key: Digest, options: WriteOptions = {}): Promise<Written | undefined> {
-    this.protect();
+    await this.protect();
     const home = this.#private(key);
     if (existsSync(home)) {
       setImmutable(home, true);
@@ -85,9 +86,12 @@ export class SharedExports {
   }
 
   /** Shows the exports read-only at their public place, again after each boot. Who may not mount gets a symlink. */
-  protect(): void {
-    const { exports, privateExports } = this.#paths;
-    if (lstatSync(exports).isSymbolicLink() || isMountPoint(exports)) return;
+  async protect(): Promise<void> {
+    const { exports, privateExports, mountLock } = this.#paths;
+    const isProtected = (): boolean => lstatSync(exports).isSymbolicLink() || isMountPoint(exports);
+    if (isProtected()) return;
+    using _lock = await lock(mountLock, { waitMs: MOUNT_WAIT_MS });
+    if (isProtected()) return;
     try {
       bindReadOnly(privateExports, exports);
     } catch (error) {
@@ -140,6 +144,9 @@ export class SharedExports {
     return `${this.#paths.manifests}/${key}`;
   }
 }
+
+/** A hook that mounts holds the lock for as long as mount(8) takes. */
+const MOUNT_WAIT_MS = 30_000;
 
 function removeDirectory(parent: string, name: string): void {
   using directory = DirectoryHandle.open(parent);

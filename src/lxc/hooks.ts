@@ -11,16 +11,13 @@ export interface HookPaths {
   readonly privateExports: string;
   /** Where the hooks are written. */
   readonly lxc: string;
+  /** To be held, flock(2), by whoever mounts the exports. */
+  readonly mountLock: string;
 }
 
 /** What `lxc.include` of a container takes in. It must stay: without it LXC cannot load the config at all. */
 export function hooksFile(paths: Pick<HookPaths, "lxc">): string {
   return `${paths.lxc}/hooks.conf`;
-}
-
-/** To be held, flock(2), by whoever mounts the exports: two mounts would lie one over the other. */
-export function mountLockFile(paths: Pick<HookPaths, "lxc">): string {
-  return `${paths.lxc}/mount.lock`;
 }
 
 /**
@@ -38,7 +35,7 @@ export function writeHooks(paths: HookPaths, command: readonly string[]): void {
   const places = [
     `exports=${quoted(paths.exports)}`,
     `private=${quoted(paths.privateExports)}`,
-    `lock=${quoted(mountLockFile(paths))}`,
+    `lock=${quoted(paths.mountLock)}`,
   ].join("\n");
   for (const hook of ["pre-start", "post-stop"] as const) {
     const body = hook === "pre-start" ? preStart(delta0) : postStop(delta0);
@@ -116,8 +113,13 @@ bounded() {
 `;
 
 function preStart(delta0: string): string {
-  return `ready() {
-  [ -d "$lower" ] && [ -d "$upper" ] && [ ! -e "$dir/pending" ] && [ ! -e "\${upper%/*}/pending" ]
+  return `isPending() {
+  [ -e "$dir/pending" ] || [ -e "\${upper%/*}/pending" ]
+}
+
+# The config may have been changed since this start has read it, and the upper with it.
+ready() {
+  [ -d "$lower" ] && [ -d "$upper" ] && ! isPending && grep -qF -- ":$rootfs" "$LXC_CONFIG_FILE"
 }
 
 if ready; then exit 0; fi
@@ -137,12 +139,16 @@ if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
 fi
 
 # LXC would make a missing upper itself, empty: the container would start without its changes.
-if [ -d "$lower" ] && [ -d "$upper" ]; then
+if [ ! -d "$lower" ]; then
+  said="cannot start: $lower is missing, and delta0 did not make it: $said"
+elif [ ! -d "$upper" ]; then
+  said="cannot start: $upper is missing, and delta0 did not make it: $said"
+elif isPending; then
+  said="cannot start: $upper is out of date, and delta0 did not renew it: $said"
+else
   say "started with $upper as it was: $said"
   exit 0
 fi
-for missing in "$lower" "$upper"; do [ -d "$missing" ] || break; done
-said="cannot start: $missing is missing, and delta0 did not make it: $said"
 say "$said"
 printf '%s\\n' "$said" >&2
 exit 1

@@ -52,9 +52,10 @@ export async function changeContainer(context: Context, change: ContainerChange)
 async function renewDirectory(context: Context, directory: string, ref: ContainerRef): Promise<void> {
   const found = readContainerDirectory(directory);
   if (found.type === "none") return;
+  // At no moment an old upper is over a new lower.
+  removeUpper(found.rootfs.upper);
   setExport(directory, context.store.exports.path(ref.lower));
   if (ref.lower === ref.tree) await makeUpper(context, directory, ref.lower, ref.tree);
-  else removeUpper(found.rootfs.upper);
 }
 
 /** Makes the upper that shows `tree` over `lower`, and says that it is as it should be. */

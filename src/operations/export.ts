@@ -6,6 +6,7 @@ import { errnoOf, StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Change } from "../model/change.ts";
 import { writeDirectory } from "../sinks/directory.ts";
+import { LossTally } from "../sinks/written.ts";
 import type { Losses, Written } from "../sinks/written.ts";
 import { tarStream } from "../sinks/tar.ts";
 import { directoryChanges } from "../sources/directory.ts";
@@ -108,16 +109,16 @@ async function writeTarFile(context: Context, tree: Tree, target: string): Promi
 }
 
 async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array) => Promise<void>): Promise<Written> {
-  const lost: string[] = [];
+  const losses = new LossTally();
   const changes: Iterable<Change> = diffTrees(context.store.trees, undefined, tree);
   const stream = tarStream(changes, context.store.content, {
     ...progressOf(context, tree),
-    onLoss: (path) => lost.push(path),
+    onLoss: (path, kind) => losses.add(kind, path),
   });
   for await (const bytes of stream) await output(bytes);
-  const losses =
-    lost.length === 0 ? [] : [{ kind: "socket" as const, count: lost.length, examples: lost.slice(0, 10) }];
-  return { entries: tree.root.listing.entries - lost.length, bytes: tree.root.listing.bytes, losses, omitted: [] };
+  const lost = losses.list.reduce((sum, { count }) => sum + count, 0);
+  const { entries, bytes } = tree.root.listing;
+  return { entries: entries - lost, bytes, losses: losses.list, omitted: [] };
 }
 
 /** @throws {StoreError} SOURCE_INVALID if what was written does not read back as the same tree */

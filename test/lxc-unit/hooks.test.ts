@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { hooksFile, mountLockFile, writeHooks } from "../../src/lxc/hooks.ts";
+import { hooksFile, writeHooks } from "../../src/lxc/hooks.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const KEY = "0123456789abcdef".repeat(4);
@@ -16,11 +16,13 @@ async function host(name = 'st o\'re $x "y" `z`') {
     exports: `${directory}/exports`,
     privateExports: `${directory}/private`,
     lxc: `${directory}/lxc`,
+    mountLock: `${directory}/lxc/mount.lock`,
   };
   const lower = `${paths.exports}/${KEY}`;
   const container = `${temporary.path}/lxc path/web`;
   const upper = `${container}/delta0`;
   for (const path of [lower, upper]) mkdirSync(path, { recursive: true });
+  writeFileSync(`${container}/config`, `lxc.rootfs.path = overlay:${lower}:${upper}\n`);
   const program = `${temporary.path}/del ta'0`;
   const log = `${temporary.path}/calls`;
   const delta0 = (does = "") => {
@@ -125,6 +127,7 @@ test("hooks: an upper that a snapshot moved is judged by what is beside it and b
   await using at = await host();
   const moved = { LXC_ROOTFS_PATH: `${at.lower}:${at.container}/overlay/delta` };
   mkdirSync(`${at.container}/overlay/delta`, { recursive: true });
+  writeFileSync(`${at.container}/config`, `lxc.rootfs.path = overlay:${moved.LXC_ROOTFS_PATH}\n`);
   at.run("pre-start", moved);
   at.run("post-stop", moved);
   assert.equal(at.calls(), "");
@@ -141,26 +144,29 @@ for (const [how, does] of [
   ["fails", "echo what happened >&2; echo and more; exit 7"],
   ["is gone", undefined],
 ] as const) {
-  test(`hooks: where delta0 ${how}, a container starts with what is there, and not without upper or lower`, async () => {
+  test(`hooks: where delta0 ${how}, a container starts with what is right, and not where upper or lower is not`, async () => {
     await using at = await host();
     if (does === undefined) rmSync(at.program);
     else at.delta0(does);
-    writeFileSync(`${at.container}/pending`, "1\n");
+    writeFileSync(`${at.container}/config`, "lxc.rootfs.path = overlay:/another:/upper\n");
     assert.equal(at.run("pre-start").status, 0);
     assert.equal(at.said().split("\n").length, 2);
     assert.match(at.said(), /^[0-9-]{10}T[0-9:]{8}Z pre-start: /);
     if (does !== undefined) assert.match(at.said(), /what happened and more/);
 
+    writeFileSync(`${at.container}/pending`, "1\n");
+    assert.equal(at.run("pre-start").status, 1);
+    rmSync(`${at.container}/pending`);
     rmSync(at.upper, { recursive: true });
     assert.equal(at.run("pre-start").status, 1);
     mkdirSync(at.upper);
     rmSync(at.lower, { recursive: true });
     assert.equal(at.run("pre-start").status, 1);
-    assert.equal(at.said().split("\n").length, 4);
+    assert.equal(at.said().split("\n").length, 5);
 
     mkdirSync(`${at.container}/work`);
     assert.equal(at.run("post-stop").status, 0);
-    assert.equal(at.said().split("\n").length, 5);
+    assert.equal(at.said().split("\n").length, 6);
   });
 }
 
@@ -176,12 +182,17 @@ test("hooks: they are written again only where they differ", async () => {
   writeHooks(at.paths, ["/elsewhere/node", "/elsewhere/main.js"]);
   assert.equal(inodes()[0], before[0]);
   assert.match(readFileSync(files[2]!, "utf8"), /'\/elsewhere\/node' '\/elsewhere\/main.js' '--store'/);
-  assert.ok(mountLockFile(at.paths).startsWith(at.paths.lxc));
 });
 
 test("hooks: a store whose path no config can hold is refused", async () => {
   await using temporary = await temporaryDirectory();
   const directory = `${temporary.path}/a\nb`;
-  const paths = { directory, exports: `${directory}/e`, privateExports: `${directory}/p`, lxc: `${directory}/lxc` };
+  const paths = {
+    directory,
+    exports: `${directory}/e`,
+    privateExports: `${directory}/p`,
+    lxc: `${directory}/lxc`,
+    mountLock: `${directory}/l`,
+  };
   assert.throws(() => writeHooks(paths, ["/delta0"]), { code: "REFUSED" });
 });
