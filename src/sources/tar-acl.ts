@@ -37,6 +37,18 @@ export function isMinimalAcl(value: Uint8Array): boolean {
   return value.length === 4 + 8 * 3;
 }
 
+/** The mode of a file that has this access ACL, as the kernel keeps the two in step; `mode` if the value is none. */
+export function modeUnderAcl(mode: number, value: Uint8Array): number {
+  const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const permissions = new Map<number, number>();
+  for (let at = 4; at + 8 <= view.length; at += 8)
+    permissions.set(view.readUInt16LE(at), view.readUInt16LE(at + 2) & 7);
+  const [user, other] = [permissions.get(USER_OBJ), permissions.get(OTHER)];
+  const group = permissions.get(MASK) ?? permissions.get(GROUP_OBJ);
+  if (user === undefined || group === undefined || other === undefined) return mode;
+  return (mode & ~0o777) | (user << 6) | (group << 3) | other;
+}
+
 interface AclEntry {
   readonly tag: number;
   readonly permissions: number;

@@ -69,7 +69,13 @@ export class PaxRecords {
   time(keyword: string): { readonly sec: number; readonly nsec: number } | undefined {
     const value = this.field(keyword);
     if (value === undefined) return undefined;
-    const match = /^(-?)([0-9]+)(?:\.([0-9]*))?$/.exec(byteString(value));
+    // Python writes 1 ns as "1e-09".
+    const plain = byteString(value).replace(
+      /^(-?)([0-9])(?:\.([0-9]+))?e-0?([1-9][0-9]{0,2})$/,
+      (_, minus: string, whole: string, fraction: string | undefined, exponent: string) =>
+        `${minus}0.${"0".repeat(Number(exponent) - 1)}${whole}${fraction ?? ""}`,
+    );
+    const match = /^(-?)([0-9]+)(?:\.([0-9]*))?$/.exec(plain);
     if (match === null) throw new MalformedTar(`has a ${keyword} that is no time`);
     const [, minus, whole, fraction = ""] = match;
     const sec = Number(whole);
@@ -133,8 +139,9 @@ export function parseDecimal(digits: Uint8Array, what: string): number {
 }
 
 /**
- * bsdtar writes each attribute twice, as `SCHILY.xattr.NAME=value` and as `LIBARCHIVE.xattr.NAME=base64`, and only in the
- * second it escapes the name. GNU tar writes the first alone, with `%` and `=` in names escaped.
+ * bsdtar writes each attribute twice, as `SCHILY.xattr.NAME=value` and as `LIBARCHIVE.xattr.NAME=base64`. In the second
+ * it always escaped the name as in URLs, in the first it did at times. GNU tar writes the first alone, with `%` and `=`
+ * escaped.
  */
 function decodeXattrs(records: ReadonlyMap<string, Buffer>): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
@@ -142,14 +149,10 @@ function decodeXattrs(records: ReadonlyMap<string, Buffer>): Map<string, Uint8Ar
     if (!keyword.startsWith(LIBARCHIVE_XATTR)) continue;
     found.set(urlDecoded(keyword.slice(LIBARCHIVE_XATTR.length)), Buffer.from(byteString(value), "base64"));
   }
-  const byLibarchive = Array.from(found.keys());
-  for (const [keyword, value] of records) {
-    if (!keyword.startsWith(SCHILY_XATTR)) continue;
-    const name = keyword.slice(SCHILY_XATTR.length);
-    if (byLibarchive.length === 0) found.set(name.replaceAll("%3D", "=").replaceAll("%25", "%"), value);
-    // Of "user.a=b" bsdtar's first form looks like a "user.a".
-    else if (!found.has(name) && !byLibarchive.some((other) => other.startsWith(`${name}=`))) found.set(name, value);
-  }
+  // Then the first form says nothing new, and may say it wrongly: of an unescaped "user.a=b" it shows a "user.a".
+  if (found.size > 0) return found;
+  for (const [keyword, value] of records)
+    found.set(keyword.slice(SCHILY_XATTR.length).replaceAll("%3D", "=").replaceAll("%25", "%"), value);
   return found;
 }
 

@@ -10,6 +10,7 @@ import {
   sparseMapOfRecords,
   sparseSize,
 } from "./gnu-sparse.ts";
+import { modeUnderAcl } from "./tar-acl.ts";
 import { blockKind, TAR_BLOCK_BYTES, TarHeader } from "./tar-header.ts";
 import { TarInput } from "./tar-input.ts";
 import { MalformedTar } from "./tar-malformed.ts";
@@ -226,13 +227,16 @@ class TarReader {
     const pax = this.#pax;
     const { sec, nsec } = pax.time("mtime") ?? { sec: header.mtime, nsec: 0 };
     if (!Number.isSafeInteger(sec)) throw new MalformedTar("has a time that is out of range");
+    const xattrs = pax.xattrs(acls);
+    const acl = xattrs.find(({ name }) => name === "system.posix_acl_access");
     return {
-      mode: header.mode,
+      // bsdtar writes the group's own permissions there, where a file that has an ACL shows its mask.
+      mode: acl === undefined ? header.mode : modeUnderAcl(header.mode, acl.value),
       uid: inRange(pax.number("uid") ?? header.uid, "owner"),
       gid: inRange(pax.number("gid") ?? header.gid, "group"),
       mtimeSec: sec,
       mtimeNsec: nsec,
-      xattrs: pax.xattrs(acls),
+      xattrs,
     };
   }
 

@@ -76,5 +76,18 @@ test("acl: text becomes the xattr, unless that is there, or the mode says it all
     symlink: [],
     given: [`system.posix_acl_access: ${Buffer.from("given").toString("hex")}`],
   });
-  assert.equal(nodeAt(read, "dir", "directory").mode, 0o644);
+});
+
+test("acl: the mode is in step with it, as the kernel keeps it", async () => {
+  const acl = ["SCHILY.acl.access", "user::rw-,user:lisp:rwx:1000,group::r--,mask::rwx,other::--x"] as const;
+  const read = await readTar(
+    archive(
+      pax([acl]),
+      entry({ name: "a", mode: 0o4644 }),
+      pax([["SCHILY.xattr.system.posix_acl_access", "no acl"]]),
+      entry({ name: "b", mode: 0o640 }),
+    ),
+  );
+  assert.equal(nodeAt(read, "a", "file").mode, 0o4671);
+  assert.equal(nodeAt(read, "b", "file").mode, 0o640);
 });
