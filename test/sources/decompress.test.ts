@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { once } from "node:events";
+import { createReadStream, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -9,6 +11,7 @@ import { isStoreError } from "../../src/errors.ts";
 import { plainStream } from "../../src/sources/decompress.ts";
 import { compress } from "../../src/sys/zstd.ts";
 import { hasCommand } from "../support/run.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 
 /** Does not compress to nothing, so that a cut is inside of something. */
 const PLAIN = Buffer.from(Uint8Array.from({ length: 600_000 }, (_, i) => Math.imul(i, i * 2654435761) >>> 26));
@@ -139,6 +142,18 @@ for (const [name, { pack, program }] of Object.entries(FORMATS)) {
     });
   }
 }
+
+test("plain stream: a file that is left early is closed, compressed or not", async () => {
+  await using directory = await temporaryDirectory();
+  const path = join(directory.path, "file");
+  for (const bytes of [PLAIN, FORMATS.gzip.pack(PLAIN), FORMATS.zstd.pack(PLAIN)]) {
+    writeFileSync(path, bytes);
+    const file = createReadStream(path, { highWaterMark: 1000 });
+    for await (const _ of plainStream(file, { source: "x" })) break;
+    // It closes its descriptor in a worker thread; were it not destroyed, this would not end.
+    if (!file.closed) await once(file, "close");
+  }
+});
 
 test("plain stream: a program that is not there is named, with what to install", async (t) => {
   if (!requireProgram(t, "xz")) return;
