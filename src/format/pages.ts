@@ -1,9 +1,9 @@
 import type { Digest } from "../model/digest.ts";
 import { digestToBytes } from "../model/digest.ts";
 import type { LinkGroup } from "../model/change.ts";
-import { comparePaths } from "../model/name.ts";
+import { comparePaths, isEntryPath } from "../model/name.ts";
 import type { Name } from "../model/name.ts";
-import { PAGE_REFS } from "../model/node.ts";
+import { PAGE_REFS, sumOf, totalsOf } from "../model/node.ts";
 import type { DirectoryNode, Node, Totals } from "../model/node.ts";
 import { decodeDirectory, decodeNode, encodeNode, encodeRef, TupleReader } from "./node.ts";
 import { pack, unpack } from "./packing.ts";
@@ -15,9 +15,16 @@ export interface IndexRow extends Totals {
   readonly page: Digest;
 }
 
-/** What a page holds: a leaf's rows, or rows of pages. A directory's keys are names, a link table's first paths. */
-export type Page<Leaf> =
-  { readonly level: 0; readonly rows: Leaf } | { readonly level: number; readonly pages: readonly IndexRow[] };
+/** What a page says of all that is on it and below it. A directory's keys are names, a link table's first paths. */
+export interface PageSummary extends Totals {
+  readonly level: number;
+  /** Of an index: the last key of its first page. */
+  readonly firstKey: string;
+  readonly lastKey: string;
+}
+
+/** A leaf's rows, or an index's rows of pages. */
+export type Page<Leaf> = PageSummary & ({ readonly rows: Leaf } | { readonly pages: readonly IndexRow[] });
 
 /** Rows of a directory in byte order. */
 export type DirectoryRows = ReadonlyMap<Name, Node>;
@@ -63,39 +70,35 @@ export function encodeTree(tree: TreeRecord): Buffer {
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
 export function decodeDirectoryPage(bytes: Uint8Array, digest: Digest): Page<DirectoryRows> {
   return decodePage(bytes, "directory", digest, (list, record) => {
-    const rows = new Map<Name, Node>();
-    let previous = "";
-    for (const item of list) {
+    const rows = list.map((item) => {
       const row = new TupleReader(item, record);
-      const name = row.name();
-      if (name <= previous) throw row.invalid("has names out of order");
-      rows.set(name, decodeNode(row.next(), record));
-      row.end(2);
-      previous = name;
-    }
-    return rows;
+      const pair = [row.name(), decodeNode(row.next(), record)] as const;
+      row.end();
+      return pair;
+    });
+    return { rows: new Map(rows), keys: rows.map(([name]) => name), ...sumOf(rows.map(([, node]) => totalsOf(node))) };
   });
 }
 
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
 export function decodeLinkPage(bytes: Uint8Array, digest: Digest): Page<LinkRows> {
-  return decodePage(bytes, "links", digest, (list, record) =>
-    list.map((item) => {
+  return decodePage(bytes, "links", digest, (list, record) => {
+    const rows = list.map((item) => {
       const row = new TupleReader(item, record);
       const group = (item as unknown[]).map(() => row.byteString());
       if (group.length < 2) throw row.invalid("has a link group of one");
-      for (let i = 1; i < group.length; i++) {
-        if (comparePaths(group[i - 1] ?? "", group[i] ?? "") >= 0) throw row.invalid("has paths out of order");
-      }
+      if (!group.every(isEntryPath)) throw row.invalid("has a path that is none");
+      requireOrder(group, row);
       return group;
-    }),
-  );
+    });
+    return { rows, keys: rows.map(([first = ""]) => first), entries: rows.length, bytes: 0 };
+  });
 }
 
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
 export function decodeContentPage(bytes: Uint8Array, digest: Digest): ContentPage {
   const t = open(bytes, "content", `content page ${digest}`);
-  const level = t.integer(1, 16);
+  const level = t.integer(1, MAX_LEVEL);
   const list = t.list();
   t.end();
   if (list.length === 0 || list.length > PAGE_REFS) throw t.invalid("has no or too many refs");
@@ -114,26 +117,46 @@ export function decodeTree(bytes: Uint8Array, digest: Digest): TreeRecord {
   return { root, links };
 }
 
+interface LeafParts<Leaf> extends Totals {
+  readonly rows: Leaf;
+  readonly keys: readonly string[];
+}
+
 function decodePage<Leaf>(
   bytes: Uint8Array,
   kind: "directory" | "links",
   digest: Digest,
-  leaf: (rows: readonly unknown[], record: string) => Leaf,
+  decodeLeaf: (rows: readonly unknown[], record: string) => LeafParts<Leaf>,
 ): Page<Leaf> {
   const t = open(bytes, kind, `${kind} page ${digest}`);
-  const level = t.integer(0, 16);
+  const level = t.integer(0, MAX_LEVEL);
   const list = t.list();
   t.end();
-  if (list.length === 0) throw t.invalid("is empty");
-  if (level === 0) return { level: 0, rows: leaf(list, t.record) };
+  if (level === 0) {
+    const { rows, keys, entries, bytes: total } = decodeLeaf(list, t.record);
+    return { level, rows, entries, bytes: total, ...requireOrder(keys, t) };
+  }
   const pages = list.map((item) => {
     const row = new TupleReader(item, t.record);
-    const decoded = { lastKey: row.byteString(), page: row.digest(), entries: row.integer(0), bytes: row.integer(0) };
+    const decoded = { lastKey: row.byteString(), page: row.digest(), entries: row.integer(1), bytes: row.integer(0) };
     row.end();
     return decoded;
   });
-  return { level, pages };
+  const keys = pages.map((row) => row.lastKey);
+  return { level, pages, ...sumOf(pages), ...requireOrder(keys, t) };
 }
+
+function requireOrder(keys: readonly string[], t: TupleReader): { firstKey: string; lastKey: string } {
+  const [firstKey] = keys;
+  if (firstKey === undefined) throw t.invalid("is empty");
+  for (let i = 1; i < keys.length; i++) {
+    if (comparePaths(keys[i - 1] ?? "", keys[i] ?? "") >= 0) throw t.invalid("has rows out of order");
+  }
+  return { firstKey, lastKey: keys.at(-1) ?? firstKey };
+}
+
+/** More than any table of our making has; hostile ones must not make recursion deep. */
+const MAX_LEVEL = 16;
 
 function open(bytes: Uint8Array, kind: string, record: string): TupleReader {
   const t = new TupleReader(unpack(bytes, record), record);

@@ -20,9 +20,13 @@ export type RawNode =
  * - `put`: this node is at `path`. Parents that are missing are implied. Over a directory, a directory keeps its
  *   entries and changes its metadata; everything else replaces what was there.
  * - `link`: `path` is one more name of what stands at `target` now.
- * - `whiteout`: what the base has at `path` is hidden. Puts of this stream stay, whether before or after.
+ * - `whiteout`: what the base has at `path` and below is hidden. Puts of this stream stay, whether before or after.
  * - `opaque`: nothing of what the base has below `path` shows. Puts of this stream stay.
  * - `redirect`: the directory at `path` merges with the base's directory at `from` instead of its own.
+ *
+ * The last three say how the stream lies over the base, so where they stand in it makes no difference, but that a file put
+ * over a directory takes along what was said of that. Whiteouts and opaque marks make no directories. Where redirects show
+ * a directory of the base twice, its hard-link groups have both names, its other files are copies.
  */
 export type RawChange =
   | { readonly kind: "put"; readonly path: TreePath; readonly node: RawNode }

@@ -44,7 +44,6 @@ export function byteStringOf(text: string): string {
 /** A byte string for people: decoded as UTF-8 where it is, control characters escaped. Never parse it back. */
 export function displayName(bytes: string): string {
   const text = Buffer.from(bytes, "latin1").toString("utf8");
-  // eslint-disable-next-line no-control-regex -- these are what is to be made visible
   return text.replace(/[\u0000-\u001f\u007f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
@@ -54,6 +53,11 @@ export function joinPath(directory: TreePath, name: string): TreePath {
 
 export function splitPath(path: TreePath): Name[] {
   return path === ROOT ? [] : (path.split("/") as Name[]);
+}
+
+/** True for the path of something below the root: names and nothing else. */
+export function isEntryPath(path: string): path is TreePath {
+  return path.split("/").every(isName);
 }
 
 /** The directory that holds `path`, which is not the root. */

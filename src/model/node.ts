@@ -19,7 +19,7 @@ export interface Metadata {
 }
 
 /** Bytes per block of the one grid that all content is cut on. */
-export const BLOCK_BYTES = 128 * 1024;
+export const BLOCK_BYTES: number = 128 * 1024;
 
 /** Refs in one Merkle page of content. */
 export const PAGE_REFS = 256;
@@ -87,3 +87,81 @@ export const EMPTY_LISTING: Listing = { root: null, entries: 0, bytes: 0 };
 
 /** The root that a tree has when its source names none, and each parent directory that a source leaves out. */
 export const IMPLIED_DIRECTORY: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: [] };
+
+/** The longest target that symlink(2) takes: PATH_MAX without its NUL. */
+const MAX_TARGET_BYTES = 4095;
+
+/** What an entry adds to its directory: itself and what is below it. */
+export function totalsOf(node: Node): Totals {
+  if (node.type === "directory") return { entries: 1 + node.listing.entries, bytes: node.listing.bytes };
+  return { entries: 1, bytes: node.type === "file" ? node.content.size : 0 };
+}
+
+/** Sums are clamped to 2^53 - 1: sizes that somebody made up must not make them inexact. */
+export function sumOf(parts: Iterable<Totals>): Totals {
+  let entries = 0;
+  let bytes = 0;
+  for (const part of parts) {
+    entries = Math.min(entries + part.entries, Number.MAX_SAFE_INTEGER);
+    bytes = Math.min(bytes + part.bytes, Number.MAX_SAFE_INTEGER);
+  }
+  return { entries, bytes };
+}
+
+/** Why no tree can hold this node, for a message: "has a mode out of range"; undefined if one can. */
+export function flawOf(node: Node): string | undefined {
+  if (!isUint(node.mode, 0o7777)) return "has a mode out of range";
+  if (!isUint(node.uid, MAX_UINT32) || !isUint(node.gid, MAX_UINT32)) return "has an owner out of range";
+  if (!Number.isSafeInteger(node.mtimeSec) || !isUint(node.mtimeNsec, 999_999_999)) return "has a time out of range";
+  return xattrFlaw(node.xattrs) ?? ownFlaw(node);
+}
+
+function ownFlaw(node: Node): string | undefined {
+  switch (node.type) {
+    case "file":
+      if (!isUint(node.content.size, Number.MAX_SAFE_INTEGER)) return "has a size out of range";
+      return node.content.size === 0 && node.content.root !== null ? "is empty, but has content" : undefined;
+    case "directory":
+      return listingFlaw(node);
+    case "symlink":
+      return node.target.length === 0 || node.target.length > MAX_TARGET_BYTES || !isByteString(node.target)
+        ? "has a target that no symbolic link can have"
+        : undefined;
+    case "character":
+    case "block":
+      return isUint(node.major, MAX_UINT32) && isUint(node.minor, MAX_UINT32)
+        ? undefined
+        : "has a device number out of range";
+    case "fifo":
+    case "socket":
+      return undefined;
+  }
+}
+
+function listingFlaw({ linked, listing: { root, entries, bytes } }: DirectoryNode): string | undefined {
+  // Nodes are decoded from bytes, whatever the type says.
+  if (linked as boolean) return "is a directory with hard links";
+  if (!isUint(entries, Number.MAX_SAFE_INTEGER) || !isUint(bytes, Number.MAX_SAFE_INTEGER))
+    return "has totals out of range";
+  return (root === null) === (entries === 0) && (entries > 0 || bytes === 0) ? undefined : "has totals that cannot be";
+}
+
+function xattrFlaw(xattrs: readonly Xattr[]): string | undefined {
+  let previous = "";
+  for (const { name } of xattrs) {
+    if (name <= previous) return "has extended attributes without a name or out of order";
+    if (!isByteString(name)) return "has an extended attribute whose name is none";
+    previous = name;
+  }
+  return undefined;
+}
+
+function isByteString(text: string): boolean {
+  return !/[^\x01-\xff]/.test(text);
+}
+
+function isUint(value: number, max: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && value <= max;
+}
+
+const MAX_UINT32 = 2 ** 32 - 1;

@@ -1,30 +1,13 @@
 import { StoreError } from "../errors.ts";
 import type { LinkGroup, RawChange, RawNode } from "../model/change.ts";
-import { baseName, comparePaths, displayName, joinPath, parentPath, ROOT, splitPath } from "../model/name.ts";
+import { baseName, comparePaths, displayName, isName, joinPath, parentPath, ROOT, splitPath } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
-import { EMPTY_LISTING, IMPLIED_DIRECTORY } from "../model/node.ts";
-import type { DirectoryNode, Listing, Metadata, Node } from "../model/node.ts";
+import { EMPTY_LISTING, flawOf, IMPLIED_DIRECTORY } from "../model/node.ts";
+import type { Content, DirectoryNode, Listing, Metadata, Node } from "../model/node.ts";
 import { writeDirectory, writeLinks } from "./page-writer.ts";
 import type { Tree, TreeStore } from "./tree-store.ts";
-
-/** One file of the stream, under as many names as point to it. */
-interface Inode {
-  readonly kind: "inode";
-  /** Its `linked` is not decided yet. */
-  node: Exclude<Node, DirectoryNode>;
-  names: TreePath[];
-}
-
-/** A directory that the stream touched: its entries lie over those of the base's directory it merges with. */
-interface Touched {
-  readonly kind: "directory";
-  metadata: Metadata;
-  base: { readonly path: TreePath; readonly listing: Listing } | undefined;
-  entries: Map<Name, Slot>;
-}
-
-/** `hidden`: a whiteout over an entry of the base. */
-type Slot = Inode | Touched | "hidden";
+import { HIDDEN, shownNames, touched, Union } from "./union.ts";
+import type { FileNodeLike, Placed, Shared, Slot, Touched } from "./union.ts";
 
 /**
  * Turns a stream of raw changes, over a base tree or over nothing, into a tree.
@@ -36,274 +19,265 @@ type Slot = Inode | Touched | "hidden";
 export class TreeBuilder {
   readonly #store: TreeStore;
   readonly #base: Tree | undefined;
-  readonly #root: Touched;
-  /** Groups of the base that the stream linked to, by first path. */
-  readonly #adopted = new Map<TreePath, Inode>();
-  // Streams put siblings in a row: the directory of the last path saves most walks from the root.
-  #last: { path: TreePath; directory: Touched };
+  readonly #union: Union;
+  /** Files of the base that the stream linked to, by path; of a group, by its first path. */
+  readonly #adopted = new Map<TreePath, Shared>();
+  #anyShared = false;
+  // Streams put siblings in a row: the directories of the last path save most walks from the root. `end` is where a
+  // directory's own path ends in the last one; keeping that itself would keep a string for each level.
+  readonly #trail: { readonly directory: Touched; readonly end: number }[];
+  #lastPath: TreePath = ROOT;
 
   constructor(store: TreeStore, base?: Tree) {
     this.#store = store;
     this.#base = base;
-    this.#root = {
-      kind: "directory",
-      metadata: base?.root ?? IMPLIED_DIRECTORY,
-      base: base && { path: ROOT, listing: base.root.listing },
-      entries: new Map(),
-    };
-    this.#last = { path: ROOT, directory: this.#root };
+    this.#union = new Union(store, base);
+    this.#trail = [{ directory: this.#union.root, end: 0 }];
   }
 
-  /** @throws {StoreError} SOURCE_INVALID if the change cannot be: below a file, a link to nothing or to a directory */
+  /**
+   * @throws {StoreError} SOURCE_INVALID if the change cannot be: a put or link below a file, a link to nothing or to a
+   *   directory, a name or node that no file system has
+   */
   apply(change: RawChange): void {
+    const { path } = change;
     switch (change.kind) {
       case "put":
-        this.#put(change.path, change.node);
+        this.#put(path, change.node);
         return;
       case "link":
-        this.#link(change.path, change.target);
+        this.#link(path, change.target);
         return;
       case "whiteout":
-        this.#hide(change.path);
+        this.#hide(path);
         return;
-      case "opaque":
-        this.#directory(change.path).base = undefined;
-        return;
-      case "redirect": {
-        const from = this.#baseNode(change.from);
-        if (from?.type !== "directory")
-          throw invalid(change.path, `redirects to ${quoted(change.from)}, which is no directory of the base`);
-        this.#directory(change.path).base = { path: change.from, listing: from.listing };
+      case "opaque": {
+        const directory = this.#directory(path);
+        if (directory !== undefined) directory.opaque = true;
         return;
       }
+      case "redirect":
+        if (this.#union.baseDirectory(change.from) === undefined)
+          throw invalid(path, `redirects to ${quoted(change.from)}, which is no directory of the base`);
+        this.#made(path).redirect = change.from;
+        return;
     }
   }
 
   /** Writes what is new of the tree. The builder is used up. */
   finish(): Tree {
-    const groups = this.#settleLinks();
-    const { listing } = this.#writeDirectories();
-    const links = writeLinks(this.#store.nodes, groups);
-    return this.#store.putTree(asDirectory(this.#root.metadata, listing), links);
+    let placed = this.#union.place();
+    const { groups, relinked } = this.#settleLinks(placed);
+    if (relinked.size > 0) {
+      for (const [path, node] of relinked) this.#set(path, node);
+      placed = this.#union.place();
+    }
+    const root = this.#writeDirectories(placed);
+    return this.#store.putTree(root, writeLinks(this.#store.nodes, groups));
   }
 
-  #put(path: TreePath, node: RawNode): void {
-    if (node.type === "directory") {
-      const directory = path === ROOT ? this.#root : this.#putDirectory(path);
-      directory.metadata = node;
-      return;
-    }
-    if (path === ROOT) throw invalid(path, "the root is no directory");
-    const settled =
-      node.type === "file" && "base" in node.content ? this.#withBaseContent(path, node, node.content.base) : node;
-    this.#set(path, { kind: "inode", node: { ...settled, linked: false } as Inode["node"], names: [] });
+  #put(path: TreePath, raw: RawNode): void {
+    const node = this.#settled(path, raw);
+    const flaw = flawOf(node);
+    if (flaw !== undefined) throw invalid(path, flaw);
+    if (node.type !== "directory") this.#set(path, node);
+    else this.#putDirectory(path).metadata = node;
   }
 
   #putDirectory(path: TreePath): Touched {
-    const parent = this.#directory(parentPath(path));
-    const name = baseName(path);
-    const slot = parent.entries.get(name);
-    if (slot !== undefined && slot !== "hidden" && slot.kind === "directory") return slot;
-    const below = slot === undefined ? this.#inBase(parent, name) : undefined;
-    const directory = touched(parent, name, below?.type === "directory" ? below : undefined);
-    this.#set(path, directory);
+    if (path === ROOT) return this.#union.root;
+    const slot = this.#made(parentPath(path)).entries.get(baseName(path));
+    const directory = slot?.type === "touched" ? slot : touched(slot !== undefined);
+    directory.exists = true;
+    if (directory !== slot) this.#set(path, directory);
     return directory;
   }
 
-  #withBaseContent(path: TreePath, node: RawNode & { type: "file" }, base: TreePath): RawNode {
-    const source = this.#baseNode(base);
-    if (source?.type !== "file")
-      throw invalid(path, `its data should be that of ${quoted(base)}, which is no file of the base`);
-    return { ...node, content: source.content };
+  // `linked` stands before the spread: V8 would keep `{ ...raw, linked }` as a hash table, of 490 bytes instead of 180.
+  #settled(path: TreePath, raw: RawNode): Node {
+    if (raw.type === "directory") return { linked: false, listing: EMPTY_LISTING, ...raw };
+    if (raw.type !== "file") return { linked: false, ...raw };
+    const content = "base" in raw.content ? this.#baseContent(path, raw.content.base) : raw.content;
+    return { linked: false, ...raw, content };
+  }
+
+  #baseContent(path: TreePath, base: TreePath): Content {
+    const source = this.#base && this.#store.lookup(this.#base, base);
+    if (source?.type === "file") return source.content;
+    throw invalid(path, `its data should be that of ${quoted(base)}, which is no file of the base`);
   }
 
   #link(path: TreePath, target: TreePath): void {
-    if (path === target) return;
-    this.#set(path, this.#inodeAt(target, path));
+    const shared = this.#sharedAt(target);
+    if (shared === undefined) throw invalid(path, `is a hard link to ${quoted(target)}, which is no file here`);
+    if (path !== target) this.#set(path, shared);
   }
 
-  /** The file at `target` as an object that can have another name; taken over from the base if it lies there. */
-  #inodeAt(target: TreePath, path: TreePath): Inode {
-    const refuse = (): StoreError => invalid(path, `is a hard link to ${quoted(target)}, which is no file here`);
-    if (target === ROOT) throw refuse();
-    const parent = this.#directory(parentPath(target));
-    const name = baseName(target);
-    const slot = parent.entries.get(name);
-    if (slot === "hidden" || slot?.kind === "directory") throw refuse();
-    if (slot !== undefined) return slot;
-    const node = this.#inBase(parent, name);
-    if (node === undefined || node.type === "directory") throw refuse();
-    const group = node.linked ? this.#baseLinks().get(joinPath(parent.base?.path ?? ROOT, name)) : undefined;
-    const key = group?.[0];
-    if (key === undefined) {
-      const inode: Inode = { kind: "inode", node: { ...node, linked: false }, names: [] };
-      parent.entries.set(name, inode);
-      return inode;
+  /** The file that shows at `path` now, as an object that can have another name. */
+  #sharedAt(path: TreePath): Shared | undefined {
+    if (path === ROOT) return undefined;
+    this.#anyShared = true;
+    const place = this.#union.resolve(splitPath(parentPath(path)));
+    const name = baseName(path);
+    const slot = place.directory?.entries.get(name);
+    if (slot?.type === "shared") return slot;
+    if (slot?.type === "hidden") return undefined;
+    if (slot?.type === "touched") {
+      if (slot.hidden || this.#union.shows(slot, place, name)) return undefined;
+    } else if (slot !== undefined) {
+      const shared: Shared = { type: "shared", node: slot, names: [] };
+      place.directory?.entries.set(name, shared);
+      return shared;
     }
-    let adopted = this.#adopted.get(key);
-    if (adopted === undefined) this.#adopted.set(key, (adopted = { kind: "inode", node, names: [] }));
-    return adopted;
+    const node = this.#union.inBase(place, name);
+    if (node === undefined || node.type === "directory") return undefined;
+    return this.#adopt(joinPath(place.lower?.path ?? ROOT, name), node);
+  }
+
+  #adopt(path: TreePath, node: FileNodeLike): Shared {
+    const key = (node.linked && this.#base && this.#store.linkMap(this.#base).get(path)?.[0]) || path;
+    let shared = this.#adopted.get(key);
+    if (shared === undefined) this.#adopted.set(key, (shared = { type: "shared", node, names: [] }));
+    return shared;
   }
 
   #hide(path: TreePath): void {
     if (path === ROOT) throw invalid(path, "the root is whited out");
     const parent = this.#directory(parentPath(path));
-    const name = baseName(path);
-    const slot = parent.entries.get(name);
-    if (slot === undefined) {
-      if (this.#inBase(parent, name) !== undefined) this.#set(path, "hidden");
-    } else if (slot !== "hidden" && slot.kind === "directory") {
-      slot.base = undefined;
-    }
+    const name = requireName(path);
+    const slot = parent?.entries.get(name);
+    if (slot === undefined) parent?.entries.set(name, HIDDEN);
+    else if (slot.type === "touched") slot.hidden = true;
   }
 
   #set(path: TreePath, slot: Slot): void {
-    this.#directory(parentPath(path)).entries.set(baseName(path), slot);
-    if (this.#last.path === path || this.#last.path.startsWith(`${path}/`))
-      this.#last = { path: ROOT, directory: this.#root };
+    if (path === ROOT) throw invalid(path, "the root is no directory");
+    this.#made(parentPath(path)).entries.set(requireName(path), slot);
   }
 
-  /** The directory at `path`, touched; made if there is none. */
-  #directory(path: TreePath): Touched {
-    if (this.#last.path === path) return this.#last.directory;
-    const inside = this.#last.path !== ROOT && path.startsWith(`${this.#last.path}/`);
-    let directory = inside ? this.#last.directory : this.#root;
-    for (const name of splitPath(inside ? path.slice(this.#last.path.length + 1) : path)) {
-      const slot = directory.entries.get(name);
-      if (slot !== undefined && slot !== "hidden") {
-        if (slot.kind === "inode") throw invalid(path, `${quoted(name)} above it is no directory`);
-        directory = slot;
-        continue;
-      }
-      const below = slot === undefined ? this.#inBase(directory, name) : undefined;
-      const next = touched(directory, name, below?.type === "directory" ? below : undefined);
-      directory.entries.set(name, next);
-      directory = next;
-    }
-    this.#last = { path, directory };
+  /** The directory at `path`, which the stream has now. */
+  #made(path: TreePath): Touched {
+    const directory = this.#directory(path);
+    if (directory === undefined) throw invalid(path, "is in the way: it is no directory");
+    for (let i = this.#trail.length - 1; i >= 0 && !this.#trail[i]!.directory.exists; i--)
+      this.#trail[i]!.directory.exists = true;
     return directory;
   }
 
-  #inBase(directory: Touched, name: Name): Node | undefined {
-    return directory.base && this.#store.find(directory.base.listing, name);
-  }
-
-  #baseNode(path: TreePath): Node | undefined {
-    return this.#base && this.#store.lookup(this.#base, path);
-  }
-
-  #baseLinks(): ReadonlyMap<TreePath, LinkGroup> {
-    return this.#base ? this.#store.linkMap(this.#base) : new Map<TreePath, LinkGroup>();
-  }
-
-  /** Decides which names are linked: those of the stream, and those of the base that the stream left in place. */
-  #settleLinks(): LinkGroup[] {
-    const merged = new Map<TreePath, { path: TreePath; directory: Touched }[]>();
-    const inodes = new Set<Inode>(this.#adopted.values());
-    for (const { path, directory } of this.#touchedDirectories()) {
-      if (directory.base) getOrAdd(merged, directory.base.path).push({ path, directory });
-      for (const [name, slot] of directory.entries) {
-        if (slot === "hidden" || slot.kind === "directory") continue;
-        slot.names.push(joinPath(path, name));
-        inodes.add(slot);
+  /** The directory at `path`, touched; undefined if the stream has a file there or above. */
+  #directory(path: TreePath): Touched | undefined {
+    const trail = this.#trail;
+    while (!isWithin(path, this.#lastPath, trail.at(-1)!.end)) trail.pop();
+    let { directory, end } = trail.at(-1)!;
+    this.#lastPath = path;
+    for (const name of end === path.length ? [] : splitPath(path.slice(end === 0 ? 0 : end + 1))) {
+      end += name.length + (end === 0 ? 0 : 1);
+      let next = directory.entries.get(name);
+      if (next === undefined || next.type === "hidden") {
+        next = touched(next !== undefined);
+        directory.entries.set(requireName(path.slice(0, end)), next);
+      } else if (next.type !== "touched") {
+        return undefined;
       }
+      directory = next;
+      trail.push({ directory, end });
     }
+    return directory;
+  }
+
+  /**
+   * Decides which names are linked: those of the stream, and those of the base that still show.
+   *
+   * @returns the result's groups, and the names of the base whose bit is another now
+   */
+  #settleLinks(placed: readonly Placed[]): { groups: LinkGroup[]; relinked: Map<TreePath, FileNodeLike> } {
     const groups: LinkGroup[] = [];
-    const single: TreePath[] = [];
-    for (const group of this.#base ? this.#store.linkGroups(this.#base.links) : []) {
-      const kept = group.flatMap((path) => stillShown(path, merged)).sort(comparePaths);
-      const adopted = this.#adopted.get(group[0] ?? ROOT);
-      adopted?.names.push(...kept);
-      const names = adopted?.names ?? kept;
-      if (names.length === 1) single.push(...kept);
-      else if (adopted === undefined && names.length > 1) groups.push(kept);
+    const relinked = new Map<TreePath, FileNodeLike>();
+    const inodes = this.#anyShared ? sharedNames(placed) : new Set<Shared>();
+    if (this.#base !== undefined && (this.#base.links !== null || this.#adopted.size > 0)) {
+      const shown = shownNames(this.#union.baseDirectory(ROOT), placed);
+      for (const group of this.#baseGroups(this.#base)) {
+        const first = group[0] ?? ROOT;
+        const adopted = this.#adopted.get(first);
+        const kept = shown(group);
+        const names = adopted ? [...adopted.names, ...kept] : kept;
+        if (names.length > 1 !== group.length > 1)
+          for (const path of kept) relinked.set(path, { ...this.#baseFile(first), linked: names.length > 1 });
+        if (adopted) adopted.names = names;
+        if (adopted) inodes.add(adopted);
+        else if (names.length > 1) groups.push(names.sort(comparePaths));
+      }
     }
     for (const inode of inodes) {
       const linked = inode.names.length > 1;
       inode.node = { ...inode.node, linked };
       if (linked) groups.push(inode.names.sort(comparePaths));
     }
-    // Only now: it touches directories, and what is still shown was found out without these.
-    for (const path of single) this.#unlinked(path);
-    return groups.sort((a, b) => comparePaths(a[0] ?? ROOT, b[0] ?? ROOT));
+    groups.sort((a, b) => comparePaths(a[0] ?? ROOT, b[0] ?? ROOT));
+    return { groups, relinked };
   }
 
-  /** The last name of a group of the base stays where it is, as a file of one name. */
-  #unlinked(path: TreePath): void {
-    const parent = this.#directory(parentPath(path));
-    const node = this.#inBase(parent, baseName(path));
-    if (node === undefined || node.type === "directory") throw new Error(`link table names ${path}, which is no file`);
-    this.#set(path, { kind: "inode", node: { ...node, linked: false }, names: [path] });
+  /** Those of the link table, and each file without others that the stream linked to. */
+  *#baseGroups(base: Tree): Generator<LinkGroup> {
+    const links = this.#store.linkMap(base);
+    yield* this.#store.linkGroups(base.links);
+    for (const path of this.#adopted.keys()) if (!links.has(path)) yield [path];
   }
 
-  *#touchedDirectories(): Generator<{ path: TreePath; directory: Touched }> {
-    const stack = [{ path: ROOT, directory: this.#root }];
-    for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-      yield top;
-      for (const [name, slot] of top.directory.entries) {
-        if (slot !== "hidden" && slot.kind === "directory")
-          stack.push({ path: joinPath(top.path, name), directory: slot });
-      }
-    }
+  #baseFile(path: TreePath): FileNodeLike {
+    const node = this.#base && this.#store.lookup(this.#base, path);
+    if (node !== undefined && node.type !== "directory") return node;
+    const reason = `its link table names ${quoted(path)}, which is no file`;
+    throw new StoreError("FORMAT_INVALID", { record: `tree ${this.#base?.digest ?? ""}`, reason });
   }
 
-  /** Writes children before parents, without recursion: trees may be deeper than the call stack. */
-  #writeDirectories(): DirectoryNode {
+  /** Writes children before parents. */
+  #writeDirectories(placed: readonly Placed[]): DirectoryNode {
     const written = new Map<Touched, DirectoryNode>();
-    const order = Array.from(this.#touchedDirectories(), ({ directory }) => directory).reverse();
-    for (const directory of order) {
-      const untouched = directory.entries.size === 0 && directory.base !== undefined;
-      const listing = untouched
-        ? (directory.base?.listing ?? EMPTY_LISTING)
-        : writeDirectory(this.#store.nodes, this.#mergedRows(directory, written));
-      written.set(directory, asDirectory(directory.metadata, listing));
+    for (let i = placed.length - 1; i >= 0; i--) {
+      const { directory, lower } = placed[i]!;
+      const shown = directory.opaque ? EMPTY_LISTING : (lower?.node.listing ?? EMPTY_LISTING);
+      const listing =
+        directory.entries.size === 0
+          ? shown
+          : writeDirectory(this.#store.nodes, this.#mergedRows(shown, directory.entries, written));
+      written.set(directory, asDirectory(directory.metadata ?? lower?.node ?? IMPLIED_DIRECTORY, listing));
       directory.entries = new Map();
     }
-    const root = written.get(this.#root);
-    if (root === undefined) throw new Error("the root was not written");
-    return root;
+    return written.get(this.#union.root)!;
   }
 
-  #mergedRows(directory: Touched, written: Map<Touched, DirectoryNode>): (readonly [Name, Node])[] {
+  #mergedRows(
+    lower: Listing,
+    entries: ReadonlyMap<Name, Slot>,
+    written: Map<Touched, DirectoryNode>,
+  ): (readonly [Name, Node])[] {
     const rows: (readonly [Name, Node])[] = [];
-    for (const row of directory.base ? this.#store.entries(directory.base.listing) : []) {
-      if (!directory.entries.has(row[0])) rows.push(row);
-    }
-    for (const [name, slot] of directory.entries) {
-      if (slot === "hidden") continue;
-      const node = slot.kind === "inode" ? slot.node : written.get(slot);
-      if (node === undefined) throw new Error(`directory ${name} was not written`);
-      if (slot.kind === "directory") written.delete(slot);
-      rows.push([name, node]);
+    for (const row of this.#store.entries(lower)) if (!entries.has(row[0])) rows.push(row);
+    for (const [name, slot] of entries) {
+      if (slot.type === "hidden") continue;
+      if (slot.type === "shared") rows.push([name, slot.node]);
+      else if (slot.type !== "touched") rows.push([name, slot]);
+      else {
+        rows.push([name, written.get(slot)!]);
+        written.delete(slot);
+      }
     }
     return rows.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 }
 
-function touched(parent: Touched, name: Name, base: DirectoryNode | undefined): Touched {
-  return {
-    kind: "directory",
-    metadata: base ?? IMPLIED_DIRECTORY,
-    base: base && { path: joinPath(parent.base?.path ?? ROOT, name), listing: base.listing },
-    entries: new Map(),
-  };
-}
-
-/** Where the result still shows the base's `path`: nowhere if the stream covered it, elsewhere if it was redirected. */
-function stillShown(
-  path: TreePath,
-  merged: ReadonlyMap<TreePath, { path: TreePath; directory: Touched }[]>,
-): TreePath[] {
-  const names = splitPath(path);
-  const shown: TreePath[] = [];
-  let above = ROOT;
-  for (const [i, name] of names.entries()) {
-    for (const { path: at, directory } of merged.get(above) ?? []) {
-      if (!directory.entries.has(name)) shown.push(joinPath(at, names.slice(i).join("/")));
+/** Gives each file of the stream that a link was made to its names. */
+function sharedNames(placed: readonly Placed[]): Set<Shared> {
+  const inodes = new Set<Shared>();
+  for (const { path, directory } of placed) {
+    for (const [name, slot] of directory.entries) {
+      if (slot.type !== "shared") continue;
+      slot.names.push(joinPath(path, name));
+      inodes.add(slot);
     }
-    above = joinPath(above, name);
   }
-  return shown;
+  return inodes;
 }
 
 function asDirectory(metadata: Metadata, listing: Listing): DirectoryNode {
@@ -311,11 +285,21 @@ function asDirectory(metadata: Metadata, listing: Listing): DirectoryNode {
   return { type: "directory", linked: false, mode, uid, gid, mtimeSec, mtimeNsec, xattrs, listing };
 }
 
-function getOrAdd<K, V>(map: Map<K, V[]>, key: K): V[] {
-  let list = map.get(key);
-  if (list === undefined) map.set(key, (list = []));
-  return list;
+/** True if the first `end` bytes of `last` are `path` or a directory above it. */
+function isWithin(path: TreePath, last: TreePath, end: number): boolean {
+  if (end === 0) return true;
+  return (path.length === end || path[end] === "/") && path.startsWith(last.slice(0, end));
 }
+
+/** The last name of `path`, on memory of its own: a slice would keep the path. */
+function requireName(path: TreePath): Name {
+  const name = baseName(path);
+  if (!isName(name) || path.startsWith("/")) throw invalid(path, "has a name that no file can have");
+  return name.length < SHORTEST_SLICE ? name : (Buffer.from(name, "latin1").toString("latin1") as Name);
+}
+
+/** V8 copies shorter ones. */
+const SHORTEST_SLICE = 13;
 
 function invalid(path: TreePath, reason: string): StoreError {
   return new StoreError("SOURCE_INVALID", { source: path === ROOT ? "/" : displayName(path), reason });

@@ -154,14 +154,14 @@ const NO_PAGES: ReadonlySet<string> = new Set();
 
 function sharedLeaves(store: TreeStore, a: Listing, b: Listing): ReadonlySet<string> {
   const inA = new Set<string>();
-  for (const leaf of store.leaves(a.root)) inA.add(leaf.page);
+  for (const leaf of store.leaves(a)) inA.add(leaf.page);
   const shared = new Set<string>();
-  for (const leaf of store.leaves(b.root)) if (inA.has(leaf.page)) shared.add(leaf.page);
+  for (const leaf of store.leaves(b)) if (inA.has(leaf.page)) shared.add(leaf.page);
   return shared;
 }
 
 function* rows(store: TreeStore, listing: Listing, skip: ReadonlySet<string>): Generator<readonly [Name, Node]> {
-  for (const leaf of store.leaves(listing.root)) if (!skip.has(leaf.page)) yield* store.leafRows(leaf.page);
+  for (const leaf of store.leaves(listing)) if (!skip.has(leaf.page)) yield* store.leafRows(leaf);
 }
 
 /** The names whose hard-link group `before` has not just so, as a tree: deep paths cost their names, not their length. */

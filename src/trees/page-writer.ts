@@ -1,12 +1,12 @@
 import type { NodeStore } from "../chunks/node-store.ts";
-import { digestOf } from "../format/blake3.ts";
+import { digestBytesOf } from "../format/blake3.ts";
 import { encodeDirectoryLeaf, encodeIndex, encodeLinkLeaf } from "../format/pages.ts";
 import type { IndexRow } from "../format/pages.ts";
 import type { LinkGroup } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Name } from "../model/name.ts";
-import { EMPTY_LISTING } from "../model/node.ts";
-import type { Listing, Node, Totals } from "../model/node.ts";
+import { EMPTY_LISTING, sumOf, totalsOf } from "../model/node.ts";
+import type { Listing, Node } from "../model/node.ts";
 
 /** Rows that stand on one page, however their keys hash. */
 const SMALL_ROWS = 256;
@@ -27,7 +27,7 @@ export function writeDirectory(nodes: NodeStore, rows: readonly (readonly [Name,
   const leaf = (part: readonly (readonly [Name, Node])[]): IndexRow => ({
     lastKey: part.at(-1)?.[0] ?? "",
     page: nodes.put(encodeDirectoryLeaf(part)),
-    ...totals(part.map(([, node]) => totalsOf(node))),
+    ...sumOf(part.map(([, node]) => totalsOf(node))),
   });
   const top = writeLevels(nodes, "directory", cut(rows, 0, ([name]) => name).map(leaf));
   return { root: top.page, entries: top.entries, bytes: top.bytes };
@@ -49,12 +49,6 @@ export function writeLinks(nodes: NodeStore, groups: readonly LinkGroup[]): Dige
   return writeLevels(nodes, "links", cut(groups, 0, (group) => group[0] ?? "").map(leaf)).page;
 }
 
-/** What an entry adds to its directory: itself and what is below it. */
-export function totalsOf(node: Node): Totals {
-  if (node.type === "directory") return { entries: 1 + node.listing.entries, bytes: node.listing.bytes };
-  return { entries: 1, bytes: node.type === "file" ? node.content.size : 0 };
-}
-
 function writeLevels(nodes: NodeStore, kind: "directory" | "links", pages: readonly IndexRow[]): IndexRow {
   let level = 0;
   while (pages.length > 1) {
@@ -62,7 +56,7 @@ function writeLevels(nodes: NodeStore, kind: "directory" | "links", pages: reado
     pages = cut(pages, level, (row) => row.lastKey).map((part) => ({
       lastKey: part.at(-1)?.lastKey ?? "",
       page: nodes.put(encodeIndex(kind, level, part)),
-      ...totals(part),
+      ...sumOf(part),
     }));
   }
   const [top] = pages;
@@ -86,16 +80,7 @@ function cut<Row>(rows: readonly Row[], level: number, keyOf: (row: Row) => stri
 }
 
 function endsPage(key: string, level: number): boolean {
-  return digestOf(Buffer.from(key, "latin1")).endsWith("00".repeat(level + 1));
-}
-
-// The sums of one tree stay below 2^53: no file is larger, and hostile sizes are clamped rather than made inexact.
-function totals(parts: readonly Totals[]): Totals {
-  let entries = 0;
-  let bytes = 0;
-  for (const part of parts) {
-    entries += part.entries;
-    bytes = Math.min(bytes + part.bytes, Number.MAX_SAFE_INTEGER);
-  }
-  return { entries, bytes };
+  const digest = digestBytesOf(Buffer.from(key, "latin1"));
+  for (let i = digest.length - 1 - level; i < digest.length; i++) if (digest[i] !== 0) return false;
+  return true;
 }

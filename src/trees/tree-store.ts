@@ -1,9 +1,10 @@
 import type { NodeStore } from "../chunks/node-store.ts";
+import { StoreError } from "../errors.ts";
 import { decodeDirectoryPage, decodeLinkPage, decodeTree, encodeTree } from "../format/pages.ts";
-import type { DirectoryRows, LinkRows, Page } from "../format/pages.ts";
+import type { DirectoryRows, IndexRow, LinkRows, Page, PageSummary } from "../format/pages.ts";
 import type { LinkGroup } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
-import { parentPath, ROOT, splitPath } from "../model/name.ts";
+import { comparePaths, splitPath } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import { EMPTY_LISTING, IMPLIED_DIRECTORY } from "../model/node.ts";
 import type { DirectoryNode, Listing, Node } from "../model/node.ts";
@@ -16,15 +17,16 @@ export interface Tree {
   readonly links: Digest | null;
 }
 
-/** A leaf page as its parent names it. */
-export interface LeafRef {
+/** A page of a directory or link table, and what the page or node that names it says of it. */
+export interface PageRef extends Partial<PageSummary> {
   readonly page: Digest;
-  /** undefined if the leaf is the only page. */
-  readonly lastKey: string | undefined;
+  /** All its keys are greater. */
+  readonly after: string;
 }
 
-// Decoded pages hold up to 256 nodes each, about 100 KB: this bounds the cache near 100 MB at the very worst.
-const CACHED_PAGES = 1024;
+/** Rows of all pages that are kept decoded, at about 400 bytes each. */
+const CACHED_ROWS = 200_000;
+const CACHED_LINK_MAPS = 4;
 
 /**
  * Reads trees. Pages are cached decoded by digest; as they never change, no entry ever goes stale.
@@ -34,8 +36,10 @@ const CACHED_PAGES = 1024;
  */
 export class TreeStore {
   readonly nodes: NodeStore;
-  readonly #directories = new PageCache<Page<DirectoryRows>>(CACHED_PAGES);
-  readonly #linkMaps = new PageCache<ReadonlyMap<TreePath, LinkGroup>>(4);
+  readonly #directories = new LruCache<Page<DirectoryRows>>(CACHED_ROWS, (page) =>
+    "pages" in page ? page.pages.length : page.rows.size,
+  );
+  readonly #linkMaps = new LruCache<ReadonlyMap<TreePath, LinkGroup>>(CACHED_LINK_MAPS, () => 1);
 
   /** Borrows `nodes`. */
   constructor(nodes: NodeStore) {
@@ -56,17 +60,13 @@ export class TreeStore {
     return this.putTree({ type: "directory", linked: false, ...IMPLIED_DIRECTORY, listing: EMPTY_LISTING }, null);
   }
 
-  directoryPage(digest: Digest): Page<DirectoryRows> {
-    return this.#directories.get(digest, () => decodeDirectoryPage(this.nodes.get(digest), digest));
-  }
-
   /** One name of a directory: O(depth of its pages). */
   find(listing: Listing, name: Name): Node | undefined {
-    let digest = listing.root;
-    while (digest !== null) {
-      const page = this.directoryPage(digest);
+    let ref = topOf(listing);
+    while (ref !== undefined) {
+      const page = this.#directoryPage(ref);
       if (!("pages" in page)) return page.rows.get(name);
-      digest = page.pages[firstAtLeast(page.pages, name)]?.page ?? null;
+      ref = rowRef(page, firstAtLeast(page.pages, name), ref);
     }
     return undefined;
   }
@@ -85,34 +85,44 @@ export class TreeStore {
 
   /** The entries of a directory in byte order; one leaf in memory at a time. */
   *entries(listing: Listing): Generator<readonly [Name, Node]> {
-    for (const leaf of this.leaves(listing.root)) yield* this.leafRows(leaf.page);
+    for (const leaf of this.leaves(listing)) yield* this.leafRows(leaf);
   }
 
-  /** The leaf pages of a directory in order. */
-  *leaves(root: Digest | null): Generator<LeafRef> {
-    if (root === null) return;
-    const page = this.directoryPage(root);
-    if (!("pages" in page)) {
-      yield { page: root, lastKey: undefined };
+  /** The leaf pages of a directory in order. They are not read but for one that is the only page. */
+  *leaves(listing: Listing): Generator<PageRef> {
+    const top = topOf(listing);
+    if (top !== undefined) yield* this.#leavesBelow(top);
+  }
+
+  *#leavesBelow(ref: PageRef): Generator<PageRef> {
+    if (ref.level === 0) {
+      yield ref;
       return;
     }
-    for (const row of page.pages) {
-      if (page.level === 1) yield row;
-      else yield* this.leaves(row.page);
-    }
+    const page = this.#directoryPage(ref);
+    if (!("pages" in page)) yield ref;
+    else for (const row of rowRefs(page, ref)) yield* this.#leavesBelow(row);
   }
 
-  leafRows(digest: Digest): DirectoryRows {
-    const page = this.directoryPage(digest);
-    if ("pages" in page) throw new Error(`page ${digest} is no leaf`);
+  leafRows(leaf: PageRef): DirectoryRows {
+    const page = this.#directoryPage(leaf);
+    if ("pages" in page) throw new Error(`page ${leaf.page} is no leaf`);
     return page.rows;
+  }
+
+  #directoryPage(ref: PageRef): Page<DirectoryRows> {
+    const page = this.#directories.get(ref.page, () => decodeDirectoryPage(this.nodes.get(ref.page), ref.page));
+    return requireSummary(page, ref);
   }
 
   /** All hard-link groups in canonical order of their first paths. */
   *linkGroups(links: Digest | null): Generator<LinkGroup> {
-    if (links === null) return;
-    const page: Page<LinkRows> = decodeLinkPage(this.nodes.get(links), links);
-    if ("pages" in page) for (const row of page.pages) yield* this.linkGroups(row.page);
+    if (links !== null) yield* this.#groupsBelow({ page: links, after: "" });
+  }
+
+  *#groupsBelow(ref: PageRef): Generator<LinkGroup> {
+    const page: Page<LinkRows> = requireSummary(decodeLinkPage(this.nodes.get(ref.page), ref.page), ref);
+    if ("pages" in page) for (const row of rowRefs(page, ref)) yield* this.#groupsBelow(row);
     else yield* page.rows;
   }
 
@@ -130,12 +140,35 @@ export class TreeStore {
 
 const NO_LINKS: ReadonlyMap<TreePath, LinkGroup> = new Map();
 
-/** Each directory above `path`, from its parent to the root. */
-export function* ancestors(path: TreePath): Generator<TreePath> {
-  while (path !== ROOT) {
-    path = parentPath(path);
-    yield path;
-  }
+function topOf({ root, entries, bytes }: Listing): PageRef | undefined {
+  return root === null ? undefined : { page: root, after: "", entries, bytes };
+}
+
+function* rowRefs(page: Index, ref: PageRef): Generator<PageRef> {
+  for (let i = 0, row = rowRef(page, i, ref); row !== undefined; row = rowRef(page, ++i, ref)) yield row;
+}
+
+function rowRef(page: Index, i: number, ref: PageRef): PageRef | undefined {
+  const row = page.pages[i];
+  return row && { ...row, level: page.level - 1, after: page.pages[i - 1]?.lastKey ?? ref.after };
+}
+
+type Index = PageSummary & { readonly pages: readonly IndexRow[] };
+
+/**
+ * A store's files may have been edited so that all digests fit. So no page is believed to be what its parent says of it:
+ * then levels fall, keys rise and totals add up, and reading ends.
+ */
+function requireSummary<P extends PageSummary>(page: P, ref: PageRef): P {
+  if (
+    page.level === (ref.level ?? page.level) &&
+    page.lastKey === (ref.lastKey ?? page.lastKey) &&
+    page.entries === (ref.entries ?? page.entries) &&
+    page.bytes === (ref.bytes ?? page.bytes) &&
+    (ref.after === "" || comparePaths(page.firstKey, ref.after) > 0)
+  )
+    return page;
+  throw new StoreError("FORMAT_INVALID", { record: `page ${ref.page}`, reason: "is not what its parent says" });
 }
 
 /** Index of the first page whose last key is at least `key`. */
@@ -150,25 +183,36 @@ function firstAtLeast(pages: readonly { readonly lastKey: string }[], key: strin
   return low;
 }
 
-/** Keeps the `size` values last used. */
-class PageCache<V> {
-  readonly #size: number;
+/** Keeps the values last used that together weigh at most `room`, and the last one whatever it weighs. */
+class LruCache<V> {
+  readonly #room: number;
+  readonly #weightOf: (value: V) => number;
   readonly #values = new Map<Digest, V>();
+  #weight = 0;
 
-  constructor(size: number) {
-    this.#size = size;
+  constructor(room: number, weightOf: (value: V) => number) {
+    this.#room = room;
+    this.#weightOf = weightOf;
   }
 
   get(digest: Digest, load: () => V): V {
     let value = this.#values.get(digest);
     if (value === undefined) {
       value = load();
-      const [oldest] = this.#values.size >= this.#size ? this.#values.keys() : [];
-      if (oldest !== undefined) this.#values.delete(oldest);
+      this.#weight += this.#weightOf(value);
+      this.#shrink();
     } else {
       this.#values.delete(digest);
     }
     this.#values.set(digest, value);
     return value;
+  }
+
+  #shrink(): void {
+    for (const [digest, value] of this.#values) {
+      if (this.#weight <= this.#room) return;
+      this.#values.delete(digest);
+      this.#weight -= this.#weightOf(value);
+    }
   }
 }
