@@ -157,8 +157,11 @@ export interface StoreUsage {
 
 type Owned = Disposable | AsyncDisposable;
 
-// docs/design.md, "Two databases": with LevelDB's 4 MB a store of 50 GB would be 12 000 table files.
-const CHUNK_WRITE_BUFFER_BYTES = 32 << 20;
+/**
+ * So large are the tables, too, and LevelDB keeps as many mapped as it keeps open: this bounds what reading a store of any
+ * size maps to 128 MiB. docs/design.md, "Storage".
+ */
+const CHUNK_WRITE_BUFFER_BYTES = 2 << 20;
 
 /** The last opened first; the lock on the store goes last. */
 async function closeAll(owned: readonly Owned[]): Promise<void> {

@@ -43,6 +43,7 @@ export class Kv implements AsyncDisposable {
         compression: false,
         writeBufferSize: writeBufferBytes,
         cacheSize: CACHE_BYTES,
+        maxOpenFiles: MAX_OPEN_FILES,
       });
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
@@ -142,5 +143,7 @@ const BYTES = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
 /** No record has this key: it is shorter than any. */
 const EMPTY_KEY = new Uint8Array([0x00]);
 const CACHE_BYTES = 8 << 20;
+/** LevelDB's least: 64 tables. It maps each, and all that was ever read of them counts as this process's memory. */
+const MAX_OPEN_FILES = 74;
 const READ_AHEAD_BYTES = 1 << 20;
 const ROWS_AT_ONCE = 1000;

@@ -118,7 +118,8 @@ function openSource(
   const writer = store.content.writer();
   if (source === "-") {
     if (context.input === undefined) throw new StoreError("USAGE", { reason: "there is no input to read" });
-    return tarChanges(plainStream(context.input, { source, ...options }), writer, { source, ...options });
+    const named = { source: describeSource(params), ...options };
+    return tarChanges(plainStream(context.input, named), writer, named);
   }
   const type = sourceType(source);
   if (type === "directory") {
