@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isStoreError } from "../../src/errors.ts";
 import type { RawChange, RawNode } from "../../src/model/change.ts";
 import { IMPLIED_DIRECTORY, sumOf, totalsOf } from "../../src/model/node.ts";
 import { TreeBuilder } from "../../src/trees/builder.ts";
@@ -9,21 +8,7 @@ import type { Tree, TreeStore } from "../../src/trees/tree-store.ts";
 import { openEngine } from "../support/engine.ts";
 import { applyNaively, changesOf, emptyModel, flatten, rawChanges, visible } from "../support/random-tree.ts";
 import type { Model } from "../support/random-tree.ts";
-
-/** @returns the tree, and the changes that were refused */
-function build(trees: TreeStore, changes: readonly RawChange[], base?: Tree): { tree: Tree; refused: RawChange[] } {
-  const builder = new TreeBuilder(trees, base);
-  const refused = changes.filter((change) => {
-    try {
-      builder.apply(change);
-      return false;
-    } catch (error) {
-      if (!isStoreError(error, "SOURCE_INVALID")) throw error;
-      return true;
-    }
-  });
-  return { tree: builder.finish(), refused };
-}
+import { build } from "./support.ts";
 
 function buildModel(trees: TreeStore, model: Model, paths?: readonly string[]): Tree {
   return build(trees, changesOf(model, paths)).tree;
