@@ -5,6 +5,7 @@ export { Store } from "./store.ts";
 export type { OpenOptions, StoreUsage } from "./store.ts";
 export { StorePaths } from "./store-paths.ts";
 export type { Context, Progress } from "./operations/context.ts";
+export { installHooks } from "./operations/lxc-host.ts";
 export type { LxcParams } from "./operations/lxc-host.ts";
 export type { ChangeDescription, ChangeKind, NodeDescription } from "./operations/describe.ts";
 export { capture } from "./operations/capture.ts";

@@ -36,6 +36,8 @@ export interface Exported {
   readonly bytes: number;
   /** What could not be kept, by kind. */
   readonly losses: Losses;
+  /** What `asUser` left out, by kind. */
+  readonly omitted: Losses;
   readonly verified: boolean;
 }
 

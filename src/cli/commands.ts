@@ -1,0 +1,21 @@
+import type { Command } from "./command.ts";
+import { containerCommands } from "./commands/containers.ts";
+import { exportCommands } from "./commands/exports.ts";
+import { layerCommands } from "./commands/layers.ts";
+import { lookCommands } from "./commands/look.ts";
+import { lxcCommands } from "./commands/lxc.ts";
+import { nameCommands } from "./commands/names.ts";
+import { shellCommands } from "./commands/shell.ts";
+import { storeCommands } from "./commands/store.ts";
+
+/** All verbs, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  ...storeCommands,
+  ...layerCommands,
+  ...containerCommands,
+  ...lookCommands,
+  ...nameCommands,
+  ...exportCommands,
+  ...lxcCommands,
+  ...shellCommands,
+];

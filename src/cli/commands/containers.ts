@@ -1,0 +1,125 @@
+import { StoreError } from "../../errors.ts";
+import type { Cloned, LxcParams } from "../../index.ts";
+import type { Call, Command } from "../command.ts";
+import { absolutePath, parseLabels } from "../options.ts";
+import type { Option, Options } from "../options.ts";
+import { standardInput, withStore } from "../session.ts";
+import { digestText, formatTime, shortDigest } from "../text.ts";
+import { SOURCE_OPTIONS, sourceParams } from "./layers.ts";
+
+const LXC_OPTIONS: readonly Option[] = [
+  { flags: "-P, --lxcpath <DIR>", description: "where LXC directories go (default: the setting lxc.path, else LXC's)" },
+  { flags: "--no-lxc", description: "make no LXC directory" },
+  { flags: "--config <FILE>", description: "an LXC config whose keys go before our defaults" },
+  { flags: "--set <KEY=VALUE>", description: "one key of the LXC config", repeat: true },
+  { flags: "--label <K=V>", description: "a label, to find it by", repeat: true },
+];
+
+/** What makes containers, and reads them back. */
+export const containerCommands: readonly Command[] = [
+  {
+    name: "create",
+    args: ["SRC", "NAME"],
+    nameAt: 1,
+    summary: "make a container of a layer, or of what import takes",
+    options: [...LXC_OPTIONS, ...SOURCE_OPTIONS],
+    long: true,
+    details: "SRC is a REF, or a directory, a tar, or - for a tar on standard input. What has a slash is a path.",
+    run: create,
+  },
+  {
+    name: "clone",
+    args: ["REF", "[NEW…]"],
+    nameAt: 0,
+    summary: "make containers that begin as REF is, and do not depend on it",
+    options: [
+      { flags: "--count <N>", description: "make N, named by --prefix and a number from 0 on" },
+      { flags: "--prefix <P>", description: "what the names of --count begin with" },
+      { flags: "-s, --snapshot", description: "as it is done anyway, in lxc-copy's words" },
+      ...LXC_OPTIONS,
+    ],
+    long: true,
+    run: async (call) => {
+      const [ref = "", ...given] = call.args;
+      const params = { ref, names: [...given, ...numberedNames(call.options)], ...containerParams(call.options) };
+      if (params.names.length === 0)
+        throw new StoreError("USAGE", { reason: "missing NEW", hint: "delta0 clone REF NEW…" });
+      const cloned = await withStore(call, (context, api) => api.clone(context, params));
+      await confirmMade(call, "clone", cloned);
+      return 0;
+    },
+  },
+  {
+    name: "capture",
+    args: ["NAME"],
+    nameAt: 0,
+    summary: "read what a stopped container changed into the store",
+    options: [
+      { flags: "--from <DIR>", description: "a delta directory that is to be its changes instead of its own" },
+      { flags: "--userxattr", description: "DIR is one of a mount with userxattr" },
+    ],
+    long: true,
+    run: capture,
+  },
+];
+
+async function create(call: Call): Promise<number> {
+  const [given = "", name = ""] = call.args;
+  const input = given === "-" ? standardInput(call) : undefined;
+  // Without a slash it may be a name, which only the store can tell.
+  const source = given.includes("/") ? absolutePath(given) : given;
+  const params = { source, name, ...containerParams(call.options), ...sourceParams(call.options) };
+  const created = await withStore(call, (context, api) => api.create({ ...context, ...(input && { input }) }, params), {
+    create: true,
+  });
+  await confirmMade(call, "create", created);
+  return 0;
+}
+
+async function capture(call: Call): Promise<number> {
+  const [name = ""] = call.args;
+  const params = {
+    name,
+    ...call.options.pathAs("from"),
+    ...(call.options.flag("userxattr") && { dialect: "user" as const }),
+  };
+  const captured = await withStore(call, (context, api) => api.capture(context, params));
+  await call.output.confirm("capture", { ...captured, digest: digestText(captured.digest) }, () => {
+    const time = captured.captured === null ? "" : `, as of ${formatTime(captured.captured)}`;
+    return [`${name}: ${captured.changed ? "captured" : "nothing new"}, ${shortDigest(captured.digest)}…${time}`];
+  });
+  return 0;
+}
+
+function containerParams(options: Options): LxcParams & { readonly labels: Readonly<Record<string, string>> } {
+  const settings = options.list("set");
+  return {
+    ...options.pathAs("lxcPath", "lxcpath"),
+    ...options.pathAs("config"),
+    ...(settings.length > 0 && { settings }),
+    noLxc: options.refused("lxc"),
+    labels: parseLabels(options.list("label")),
+  };
+}
+
+function numberedNames(options: Options): string[] {
+  const number = options.number("count", 1);
+  const prefix = options.text("prefix");
+  if (number === undefined && prefix === undefined) return [];
+  if (number === undefined || prefix === undefined || !Number.isInteger(number))
+    throw new StoreError("USAGE", {
+      reason: "clones by number take a whole number and a prefix",
+      hint: "--count 10 --prefix ci",
+    });
+  return Array.from({ length: number }, (_, i) => `${prefix}${i}`);
+}
+
+async function confirmMade(call: Call, verb: string, made: Cloned): Promise<void> {
+  const { names, digest } = made;
+  await call.output.confirm(verb, { ...made, digest: digestText(digest) }, () =>
+    names.length <= MOST_NAMES ? names : [`${names[0] ?? ""} … ${names.at(-1) ?? ""}, ${names.length} containers`],
+  );
+}
+
+/** More than these are not all printed. */
+const MOST_NAMES = 10;

@@ -1,0 +1,104 @@
+import type { Exported, ExportItem } from "../../index.ts";
+import type { Call, Command } from "../command.ts";
+import { absolutePath } from "../options.ts";
+import { takeOutputForTar, withStore } from "../session.ts";
+import { count, digestText, formatBytes, formatSeconds, shortDigest, table, visible } from "../text.ts";
+
+const EXIT_LOSSES = 3;
+
+/** What brings trees out as files. */
+export const exportCommands: readonly Command[] = [
+  {
+    name: "export",
+    args: ["REF", "TARGET"],
+    nameAt: 0,
+    summary: "write a state out: a directory, FILE.tar, or - for a tar on standard output",
+    options: [
+      { flags: "--as-user", description: "leave out what this user may not make: owners, devices, privileged xattrs" },
+      { flags: "--verify", description: "read the directory back and compare" },
+    ],
+    long: true,
+    details: "Exits 3 if something could not be kept: what and where is listed.",
+    run: exportRef,
+  },
+  {
+    name: "exports",
+    args: [],
+    summary: "the shared exports that containers stand on",
+    run: async (call) => {
+      const items = await withStore(call, (context, { listExports }) => listExports(context));
+      const documents = items.map((item) => ({ ...item, digest: digestText(item.digest) }));
+      await call.output.show("exports", { items: documents }, () => (items.length === 0 ? [] : exportTable(items)));
+      return 0;
+    },
+  },
+  {
+    name: "unexport",
+    args: ["[REF…]"],
+    summary: "remove shared exports: those of REFs, or all that nothing uses",
+    run: async (call) => {
+      const params = call.args.length === 0 ? {} : { refs: call.args };
+      const { removed } = await withStore(call, (context, { unexport }) => unexport(context, params));
+      await call.output.confirm("unexport", { removed: removed.map(digestText) }, () =>
+        removed.map((digest) => `removed the export of ${shortDigest(digest)}…`),
+      );
+      return 0;
+    },
+  },
+];
+
+async function exportRef(call: Call): Promise<number> {
+  const [ref = "", given = ""] = call.args;
+  if (given === "-") takeOutputForTar(call, ref);
+  const { options, output } = call;
+  const params = {
+    ref,
+    target: absolutePath(given),
+    asUser: options.flag("asUser"),
+    verify: options.flag("verify"),
+  };
+  const began = performance.now();
+  const exported = await withStore(call, (context, { exportTree }) => exportTree(context, params));
+  const seconds = (performance.now() - began) / 1000;
+  const { digest, target, entries, bytes, losses, omitted, verified } = exported;
+  await output.confirm("export", { ...exported, digest: digestText(digest), seconds }, () => {
+    const what = `${count(entries, "entry")}, ${formatBytes(bytes)}, ${formatSeconds(seconds)}`;
+    const place = target === "-" ? "" : ` -> ${visible(target)}`;
+    return [`${visible(ref)}${place}: ${what}${verified ? ", read back and compared" : ""}`];
+  });
+  if (omitted.length > 0 && !options.flag("quiet")) output.note(`delta0: left out for this user: ${summary(omitted)}`);
+  if (losses.length === 0) return 0;
+  output.note(`delta0: done, but could not keep: ${summary(losses)}`);
+  for (const { kind, examples } of losses) for (const example of examples) output.note(`  ${kind}  ${example}`);
+  return EXIT_LOSSES;
+}
+
+function summary(losses: Exported["losses"]): string {
+  return losses.map((loss) => `${loss.kind} (${loss.count})`).join(", ");
+}
+
+function exportTable(items: readonly ExportItem[]): string[] {
+  const rows = items.map(({ digest, entries, users, mounted, changed }) => [
+    `${shortDigest(digest)}…`,
+    String(entries),
+    mounted ? "mounted" : users.length > 0 ? "used" : "unused",
+    describeChanged(changed),
+    describeUsers(users),
+  ]);
+  return table([["DIGEST", "FILES", "STATE", "CHANGED", "USERS"], ...rows], [1]);
+}
+
+function describeUsers(users: readonly string[]): string {
+  if (users.length === 0) return "-";
+  const first = users.slice(0, MOST_USERS).map(visible).join(" ");
+  return users.length > MOST_USERS ? `${first} and ${users.length - MOST_USERS} more` : first;
+}
+
+const MOST_USERS = 5;
+
+function describeChanged(changed: ExportItem["changed"]): string {
+  if (changed === null) return "not known";
+  const [first, ...others] = changed;
+  if (first === undefined) return "no";
+  return others.length === 0 ? visible(first) : `${visible(first)} and ${others.length} more`;
+}

@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { COMMANDS } from "./commands.ts";
+import { BrokenPipe, EXIT_BROKEN_PIPE, failureOf, Interrupted } from "./failure.ts";
+import { callText } from "./call-text.ts";
+import { Interrupt } from "./interrupt.ts";
+import type { Options } from "./options.ts";
+import { Output } from "./output.ts";
+import { parseCommandLine } from "./program.ts";
+
+const EXIT_USAGE = 2;
+
+// Open pipes and files of the operation that was given up would keep the process alive.
+process.exit(await main(process.argv.slice(2)));
+
+async function main(argv: readonly string[]): Promise<number> {
+  // Until the command line is understood, failures go by what it seems to say.
+  let output = new Output({
+    format: argv.includes("--json") ? "json" : argv.includes("--ndjson") ? "ndjson" : "human",
+    quiet: false,
+    verbose: argv.includes("-v") || argv.includes("--verbose"),
+    colors: mayColor() && !argv.includes("--no-color"),
+  });
+  const interrupt = new Interrupt();
+  try {
+    const parsed = parseCommandLine(argv, COMMANDS, version());
+    if (parsed.type === "nothing") {
+      process.stderr.write(parsed.text);
+      return EXIT_USAGE;
+    }
+    if (parsed.type === "help") {
+      await output.text(parsed.text);
+      return 0;
+    }
+    const { command, args, options } = parsed;
+    output = outputFor(options);
+    return await command.run({ command, args, options, output, interrupt, text: callText(argv), commands: COMMANDS });
+  } catch (caught) {
+    // Whatever broke an aborted operation off, be it its input's end, the signal is what it was.
+    const reason: unknown = interrupt.signal.reason;
+    const error = reason instanceof Interrupted ? reason : caught;
+    if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
+    const failure = failureOf(error);
+    await output.fail(failure, error).catch(() => undefined);
+    return failure.exit;
+  }
+}
+
+function outputFor(options: Options): Output {
+  return new Output({
+    format: options.flag("ndjson") ? "ndjson" : options.flag("json") ? "json" : "human",
+    quiet: options.flag("quiet"),
+    verbose: options.flag("verbose"),
+    colors: mayColor() && !options.refused("color"),
+  });
+}
+
+function mayColor(): boolean {
+  return (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+}
+
+function version(): string {
+  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(file) as { version: string }).version;
+}
