@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { Level } from "level";
 import { StoreError } from "../errors.ts";
 
@@ -22,9 +23,12 @@ export interface Range {
 /** The one door to LevelDB: byte keys in byte order, byte values. What is read is the caller's. */
 export class Kv implements AsyncDisposable {
   readonly #db: Database;
+  /** undefined once it is closed: the path may be another's then. */
+  #path: string | undefined;
 
-  private constructor(db: Database) {
+  private constructor(db: Database, path: string) {
     this.#db = db;
+    this.#path = path;
   }
 
   /**
@@ -32,6 +36,11 @@ export class Kv implements AsyncDisposable {
    *   `create` is not what is the case
    */
   static async open(directory: string, { create, writeBufferBytes = 4 << 20 }: KvOptions): Promise<Kv> {
+    const path = resolve(directory);
+    // LevelDB would refuse too, but lose its lock on the way: it closes a descriptor of the lock file, and with any one
+    // closed all fcntl(2) locks of a process are gone.
+    if (openPaths.has(path)) throw new StoreError("STORE_LOCKED", { directory, waitedSeconds: 0 });
+    openPaths.add(path);
     // Level's types leave out what browsers lack: getSync, compactRange. On Node it is ClassicLevel.
     const db = new Level(directory, BYTES) as unknown as Database;
     try {
@@ -46,6 +55,7 @@ export class Kv implements AsyncDisposable {
         maxOpenFiles: MAX_OPEN_FILES,
       });
     } catch (error) {
+      openPaths.delete(path);
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
       if (cause !== undefined && "code" in cause && cause.code === "LEVEL_LOCKED")
         throw new StoreError("STORE_LOCKED", { directory, waitedSeconds: 0 }, { cause: error });
@@ -55,7 +65,7 @@ export class Kv implements AsyncDisposable {
         { cause: error },
       );
     }
-    return new Kv(db);
+    return new Kv(db, path);
   }
 
   /** Takes 4 µs; waiting for a promise would take 60. */
@@ -107,11 +117,6 @@ export class Kv implements AsyncDisposable {
     await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
   }
 
-  /** Bytes of the tables that hold this range, roughly, as they are on disk. */
-  async approximateBytes(from: Uint8Array, to: Uint8Array): Promise<number> {
-    return await this.#db.approximateSize(from, to);
-  }
-
   async #filling(work: Promise<void>): Promise<void> {
     try {
       await work;
@@ -124,9 +129,15 @@ export class Kv implements AsyncDisposable {
 
   /** Waits for running calls, then closes. May be called twice. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const path = this.#path;
+    this.#path = undefined;
     await this.#db.close();
+    if (path !== undefined) openPaths.delete(path);
   }
 }
+
+/** Databases that this process has open. */
+const openPaths = new Set<string>();
 
 /** What is used of ClassicLevel. */
 interface Database {
@@ -136,7 +147,6 @@ interface Database {
   batch(operations: readonly Operation[], options: { sync: boolean }): Promise<void>;
   iterator(range: object): { nextv(size: number): Promise<[Uint8Array, Uint8Array][]>; close(): Promise<void> };
   compactRange(from: Uint8Array, to: Uint8Array): Promise<void>;
-  approximateSize(from: Uint8Array, to: Uint8Array): Promise<number>;
 }
 
 const BYTES = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
