@@ -25,7 +25,9 @@ export async function withStore<T>(
   const api = await import("../index.ts");
   const { create = false, directory = storeDirectory(call.options) } = options;
   const waitSeconds = call.options.number("wait", 0) ?? options.waitSeconds ?? DEFAULT_WAIT_SECONDS;
-  const patience = setTimeout(() => output.note(`delta0: waiting for the store ${directory}`), PATIENCE_MS);
+  const patience = setTimeout(() => {
+    if (!call.options.flag("quiet")) output.note(`delta0: waiting for the store ${directory}`);
+  }, PATIENCE_MS);
   try {
     await using store = await api.Store.open(directory, {
       create,

@@ -31,7 +31,7 @@ export function hooksFile(paths: Pick<HookPaths, "lxc">): string {
  */
 export function writeHooks(paths: HookPaths, command: readonly string[]): void {
   mkdirSync(paths.lxc, { recursive: true, mode: 0o700 });
-  const delta0 = [...command, "--store", paths.directory, "lxc", "hook"].map(quoted).join(" ");
+  const delta0 = [...command, "--quiet", "--store", paths.directory, "lxc", "hook"].map(quoted).join(" ");
   const places = [
     `exports=${quoted(paths.exports)}`,
     `private=${quoted(paths.privateExports)}`,

@@ -96,7 +96,7 @@ test("hooks: what is to be done is delta0's, and it gets LXC's environment", asy
     "LXC_NAME=web",
     `LXC_ROOTFS_PATH=${at.lower}:${at.upper}`,
   ];
-  const call = (hook: string) => `${at.program} an argument --store ${at.paths.directory} lxc hook ${hook}`;
+  const call = (hook: string) => `${at.program} an argument --quiet --store ${at.paths.directory} lxc hook ${hook}`;
   assert.deepEqual(at.calls().trimEnd().split("\n"), [
     call("pre-start"),
     ...environment,
@@ -181,7 +181,7 @@ test("hooks: they are written again only where they differ", async () => {
   assert.equal(statSync(files[1]!).mode & 0o777, 0o755);
   writeHooks(at.paths, ["/elsewhere/node", "/elsewhere/main.js"]);
   assert.equal(inodes()[0], before[0]);
-  assert.match(readFileSync(files[2]!, "utf8"), /'\/elsewhere\/node' '\/elsewhere\/main.js' '--store'/);
+  assert.match(readFileSync(files[2]!, "utf8"), /'\/elsewhere\/node' '\/elsewhere\/main.js' '--quiet' '--store'/);
 });
 
 test("hooks: a store whose path no config can hold is refused", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { DELTA0, documentOf } from "../support/cli.ts";
 import { readManifest } from "../support/compare.ts";
@@ -51,6 +51,8 @@ test("lxc: LXC's own destroy, copies, snapshots and restoring leave exports and 
   await at.lxc("lxc-stop", "fleeting", "-k");
   assert.ok(!existsSync(`${at.lxcPath}/fleeting`));
 
+  // LXC itself restores no container that has clones of its making.
+  await at.lxc("lxc-destroy", "copy");
   await at.lxc("lxc-snapshot", "web");
   await at.lxc("lxc-start", "web");
   await at.attach("web", "echo two >/root/file");
@@ -67,8 +69,6 @@ test("lxc: LXC's own destroy, copies, snapshots and restoring leave exports and 
   assert.equal(await at.attach("web", "cat /root/file; ls /bin/touch 2>/dev/null || echo gone"), "three\ngone\n");
   await at.lxc("lxc-stop", "web", "-k");
 
-  await at.lxc("lxc-destroy", "copy");
-  await at.lxc("lxc-snapshot", "web", "-d", "snap0").catch(() => undefined);
   await at.lxc("lxc-destroy", "web", "-s");
   assert.equal((await states(at)).get("web"), "missing");
   assert.deepEqual(await look(), before);
@@ -97,7 +97,7 @@ test("lxc: a container whose export exists starts without Node, and while an imp
       await at.attach(name, `echo while >/root/file`);
       await at.lxc("lxc-stop", name, "-k");
     }
-    assert.match(readFileSync(`${at.lxcPath}/web/delta0.log`, "utf8"), /post-stop: not captured/);
+    assert.match(readFileSync(`${at.lxcPath}/web/delta0.log`, "utf8"), /not captured/);
   } finally {
     importing.stdin.destroy();
     await ended;
@@ -174,7 +174,7 @@ test("lxc: after a reboot of the host the first start mounts the exports, and a 
   const [shared = ""] = readlinkSync(`${at.lxcPath}/web/rootfs`).split("\n");
   assert.throws(() => mkdirSync(`${shared}/new`), { code: "EROFS" });
   const secret = shared.replace("/exports/", "/private/exports/");
-  assert.throws(() => rmSync(`${secret}/bin`, { recursive: true }), { code: /EPERM|EACCES/ });
+  assert.throws(() => mkdirSync(`${secret}/new`), { code: "EPERM" });
   writeFileSync(`${secret}/etc/changed`, "from outside");
   const { items } = documentOf(await at.ok("exports", "--json")) as { items: { changed: string[] }[] };
   assert.deepEqual(

@@ -38,7 +38,7 @@ async function host(store = STORE) {
   for (const applet of ["sh", "sleep", "cat", "mkdir"]) await run("ln", ["-s", "busybox", `${base}/bin/${applet}`]);
   const program = `${temporary.path}/del ta'0`;
   const delta0 = (does = "") => {
-    writeFileSync(program, `#!/bin/sh\necho "$LXC_NAME $5" >>'${temporary.path}/calls'\n${does}\n`, { mode: 0o755 });
+    writeFileSync(program, `#!/bin/sh\necho "$LXC_NAME $6" >>'${temporary.path}/calls'\n${does}\n`, { mode: 0o755 });
   };
   delta0();
   writeHooks(paths, [program]);

@@ -83,7 +83,7 @@ async function changeThings(at: LxcHost, name: string): Promise<void> {
     "Package: hello-test\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <n@example.org>\nDescription: test\n";
   writeFileSync(`${deb}/DEBIAN/control`, control);
   const root = `/proc/${(await at.lxc("lxc-info", name, "-p", "-H")).trim()}/root`;
-  await run("dpkg-deb", ["-q", "-b", deb, `${at.path}/hello.deb`]);
+  await run("dpkg-deb", ["-b", deb, `${at.path}/hello.deb`]);
   await run("cp", [`${at.path}/hello.deb`, `${root}/root/hello.deb`]);
   const script = `set -e
     dpkg -i /root/hello.deb
