@@ -23,6 +23,8 @@ test(`lxc: started ${ROUNDS} times against post-stop, what is captured is always
   const captured = async (): Promise<string[]> => {
     const files = Array.from({ length: FILES }, (_, i) => `web:/data/${i}`);
     const { code, stdout } = await at.delta0(["cat", "-q", ...files]);
+    // Not found: no stop so far was long enough for a capture.
+    if (code === 4) return [];
     assert.equal(code, 0);
     return [...new Set(stdout.trim().split("\n"))];
   };
@@ -34,7 +36,7 @@ test(`lxc: started ${ROUNDS} times against post-stop, what is captured is always
     const stopping = at.lxc("lxc-stop", "web", "-k");
     await stopped();
     // The post-stop hook of the last run is at work, or about to be.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
     await at.lxc("lxc-start", "web");
     await at.attach("web", `for i in $(seq 0 ${FILES - 1}); do echo ${round} >/data/$i; done`);
     await stopping;
