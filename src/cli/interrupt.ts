@@ -1,8 +1,8 @@
 import { Interrupted } from "./failure.ts";
 
 /**
- * SIGINT and SIGTERM. While something is being done the first aborts it, and the command ends once that has come to its
- * end; before and after, and for a second one, the process ends at once.
+ * SIGINT and SIGTERM. Once something is being done the first aborts it, and the command ends when that has come to its
+ * end, which may be a good one; before, and for a second signal, the process ends at once.
  */
 export class Interrupt {
   readonly #controller = new AbortController();
@@ -22,13 +22,8 @@ export class Interrupt {
     return this.#controller.signal;
   }
 
-  /** From now to the disposal, what is done ends in order. */
-  guard(): Disposable {
+  /** From now on, what is done ends in order. */
+  guard(): void {
     this.#guarded = true;
-    return {
-      [Symbol.dispose]: () => {
-        this.#guarded = false;
-      },
-    };
   }
 }

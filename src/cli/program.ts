@@ -21,7 +21,9 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
   const program = new Commander("delta0")
     .description("A layered, content-addressed store for LXC root filesystems.")
     .version(version, "-V, --version")
-    .configureHelp({ subcommandTerm: (verb) => [verb.name(), verb.usage().replace("[options]", "")].join("") })
+    .configureHelp({
+      subcommandTerm: (verb) => `${verb.name()} ${verb.usage().replace(/\[options\] ?/, "")}`.trimEnd(),
+    })
     // Commander's own way with errors is to print and exit.
     .exitOverride()
     .configureOutput({ writeOut: add, writeErr: add, outputError: () => undefined })
@@ -53,10 +55,10 @@ function define(program: Commander, command: Command): Commander {
   const words = command.name.split(" ");
   const last = words.pop() ?? "";
   let parent = program;
-  for (const word of words)
+  for (const [i, word] of words.entries())
     parent =
       parent.commands.find((known) => known.name() === word) ??
-      parent.command(word, { hidden }).description(`work with ${word.toUpperCase()} itself`);
+      parent.command(word, { hidden }).description(`more commands: delta0 ${words.slice(0, i + 1).join(" ")}`);
   const verb = parent
     .command(last, { hidden })
     .description(command.summary)

@@ -36,7 +36,8 @@ export async function withStore<T>(
       onWarning: output.warn,
     });
     clearTimeout(patience);
-    using _guard = interrupt.guard();
+    // To the end of the process: a signal that comes when all is done must not make it look as if nothing had been.
+    interrupt.guard();
     const progress = output.progress();
     output.signal = interrupt.signal;
     try {

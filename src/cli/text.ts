@@ -1,7 +1,8 @@
 /** "812 B", "63.1 MiB". */
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
-  const exponent = Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length);
+  // 1023.95 KiB would be shown as 1024.0.
+  const exponent = Math.min(Math.floor(Math.log2(bytes / 1023.95) / 10) + 1, UNITS.length);
   return `${(bytes / 1024 ** exponent).toFixed(1)} ${UNITS[exponent - 1] ?? ""}`;
 }
 

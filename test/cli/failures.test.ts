@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PosixError } from "../../src/errors.ts";
@@ -128,7 +128,7 @@ test("cli: what could not be kept is counted by kind with examples; asked for, i
   assert.equal(devices.examples.length, 10);
   const asUser = await cli.shell(`${less}$DELTA0 export base out2 --as-user`);
   assert.equal(asUser.code, 0, asUser.stderr);
-  assert.match(asUser.stderr, /^delta0: .*12.*device.*\n$/);
+  assert.match(asUser.stderr, /^delta0: .*device.*12.*\n$/);
 });
 
 test("cli: what one may not do ends with 13", async (t) => {
@@ -146,9 +146,12 @@ test("cli: a full filesystem ends with 28, and the store stays as it was", async
   await smallTree(`${cli.path}/tree`);
   const env = { DELTA0_STORE: `${small.path}/store` };
   assert.equal((await cli.delta0(["import", "tree", "base"], { env })).code, 0);
-  await cli.shell("head -c 40000000 /dev/urandom >large; mkdir big; mv large big");
+  await writeFile(`${small.path}/ballast`, Buffer.alloc(6_000_000, 1));
+  await cli.shell("mkdir big && head -c 40000000 /dev/urandom >big/random");
   const full = await cli.delta0(["import", "big", "big"], { env });
   assert.equal(full.code, 28, full.stderr);
+  // As the hint says. LevelDB itself needs room to open again.
+  await rm(`${small.path}/ballast`);
   assert.equal((await cli.delta0(["ls", "-1"], { env })).stdout, "base\n");
 });
 

@@ -33,8 +33,8 @@ export const containerCommands: readonly Command[] = [
     nameAt: 0,
     summary: "make containers that begin as REF is, and do not depend on it",
     options: [
-      { flags: "--count <N>", description: "make N, named by --prefix and a number from 0 on" },
-      { flags: "--prefix <P>", description: "what the names of --count begin with" },
+      { flags: "--count <N>", description: "make N, named P1, P2 and so on" },
+      { flags: "--prefix <P>", description: "with --count: what the names begin with" },
       { flags: "-s, --snapshot", description: "as it is done anyway, in lxc-copy's words" },
       ...LXC_OPTIONS,
     ],
@@ -111,7 +111,7 @@ function numberedNames(options: Options): string[] {
       reason: "clones by number take a whole number and a prefix",
       hint: "--count 10 --prefix ci",
     });
-  return Array.from({ length: number }, (_, i) => `${prefix}${i}`);
+  return Array.from({ length: number }, (_, i) => `${prefix}${i + 1}`);
 }
 
 async function confirmMade(call: Call, verb: string, made: Cloned): Promise<void> {

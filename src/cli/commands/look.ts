@@ -49,7 +49,8 @@ export const lookCommands: readonly Command[] = [
     summary: "the bytes of files",
     run: async (call) => {
       call.output.takeStdout();
-      await withStore(call, (context, api) => api.cat(context, { files: call.args }));
+      const read = await withStore(call, (context, api) => api.cat(context, { files: call.args }));
+      await call.output.show("cat", read, () => []);
       return 0;
     },
   },
@@ -109,7 +110,7 @@ function listTable({ options, output }: Call, items: readonly ListItem[]): strin
     state === "not captured" ? "stopped*" : state,
     parent === null ? "-" : isDigest(parent) ? `${shortDigest(parent)}…` : parent,
     ...(long ? [String(files ?? "-"), sizeBytes === null ? "-" : formatBytes(sizeBytes)] : []),
-    created === null ? "-" : formatAge(created),
+    created === null ? "-" : formatTime(created),
   ]);
   return table([head, ...rows], long ? [3, 4] : []).map((line, i) => {
     const state = i === 0 ? undefined : items[i - 1]?.state;

@@ -1,9 +1,8 @@
 import { StoreError } from "../../errors.ts";
 import type { HookParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
-import { failureOf, failureText } from "../failure.ts";
 import { withStore } from "../session.ts";
-import { formatSeconds, visible } from "../text.ts";
+import { visible } from "../text.ts";
 
 /** What works with LXC's own, and what LXC calls. */
 export const lxcCommands: readonly Command[] = [
@@ -35,34 +34,21 @@ export const lxcCommands: readonly Command[] = [
 ];
 
 async function preStart(call: Call): Promise<number> {
-  const began = performance.now();
   const params = hookParams();
   await withStore(call, (context, api) => api.preStart(context, params));
-  say(`made ready in ${formatSeconds((performance.now() - began) / 1000)}`);
   return 0;
 }
 
-/** Never the reason for a container not to stop: what is not captured now, the next command captures. */
+/** What is not captured now, the next command captures: our hook script says so, and lets the container stop. */
 async function postStop(call: Call): Promise<number> {
   if (process.env["LXC_TARGET"] === "reboot") return 0;
-  const began = performance.now();
-  try {
-    const params = hookParams();
-    await withStore(call, (context, api) => api.postStop(context, params), { waitSeconds: POST_STOP_WAIT_SECONDS });
-    say(`captured in ${formatSeconds((performance.now() - began) / 1000)}`);
-  } catch (error) {
-    say(`not captured, the next command will do it: ${failureText(failureOf(error))}`);
-  }
+  const params = hookParams();
+  await withStore(call, (context, api) => api.postStop(context, params), { waitSeconds: POST_STOP_WAIT_SECONDS });
   return 0;
 }
 
 /** lxc-stop waits for it. */
 const POST_STOP_WAIT_SECONDS = 5;
-
-/** The line that our hook script writes into the container's log. */
-function say(line: string): void {
-  process.stderr.write(`${visible(line)}\n`);
-}
 
 function hookParams(): HookParams {
   const configFile = process.env["LXC_CONFIG_FILE"];
