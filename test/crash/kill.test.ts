@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { diffTrees } from "../../src/trees/diff.ts";
 import { importLayer, list, type ListItem, remove, Store } from "../../src/index.ts";
@@ -14,6 +15,10 @@ import { temporaryDirectory } from "../support/temporary.ts";
 /** More of them: DELTA0_KILLS=2000 npm run test:crash */
 const KILLS = Number(process.env["DELTA0_KILLS"] ?? 60);
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
+
+const VERBS = ["import", "clone", "export", "capture", "commit", "create", "start", "rename", "rm"];
+const MAX_WORK_MS = 2500;
+const MAX_DELAY_MS = 250;
 
 interface Line {
   readonly at: "begin" | "done";
@@ -60,15 +65,22 @@ class Site {
     }
   }
 
+  /** Kills the worker some time after it begins with what is this kill's turn: each verb gets its share. */
   async workUntilKilled(seed: number): Promise<Line[]> {
+    const verb = VERBS[seed % VERBS.length] ?? "";
     const { lxc, source, scratch, store } = this.#paths();
     const args = ["--import", "tsx", WORKER, store, lxc, source, scratch, String(seed)];
     const worker = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";
-    worker.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
-    // The clock starts when it starts to work.
-    await Promise.race([once(worker.stdout, "data"), once(worker, "close")]);
-    await new Promise((resolve) => setTimeout(resolve, Math.random() ** 2 * 700));
+    const begun = new Promise<void>((resolve) => {
+      worker.stdout.on("data", (bytes: Buffer) => {
+        text += bytes.toString();
+        if (text.includes(`"begin","verb":"${verb}"`)) resolve();
+      });
+    });
+    await Promise.race([begun, once(worker, "close"), sleep(MAX_WORK_MS)]);
+    // Mostly soon: the steps of a command are milliseconds apart, but for those that read and write.
+    await sleep(Math.random() ** 3 * MAX_DELAY_MS);
     assert.equal(worker.exitCode, null, `the worker failed; it said ${text}`);
     worker.kill("SIGKILL");
     await once(worker, "close");

@@ -4,8 +4,7 @@
  * Each line it prints is what it is about to do, or has done: {"at":"begin"|"done","verb","names","digest"?}.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { writeSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync, writeSync } from "node:fs";
 import {
   capture,
   clone,
@@ -111,7 +110,7 @@ async function commitOne(container: string): Promise<void> {
 }
 
 async function exportOne(container: string): Promise<void> {
-  const target = `${scratch}/${container}-${serial++}`;
+  const target = `${scratch}/${newName()}`;
   begin("export", [target]);
   const { digest } = await exportTree(context, { ref: container, target });
   done("export", [target], digest);
