@@ -44,7 +44,7 @@ export function byteStringOf(text: string): string {
 /** A byte string for people: decoded as UTF-8 where it is, control characters escaped. Never parse it back. */
 export function displayName(bytes: string): string {
   const text = Buffer.from(bytes, "latin1").toString("utf8");
-  return text.replace(/[\u0000-\u001f\u007f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 export function joinPath(directory: TreePath, name: string): TreePath {
