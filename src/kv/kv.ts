@@ -59,6 +59,8 @@ export class Kv implements AsyncDisposable {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
       if (cause !== undefined && "code" in cause && cause.code === "LEVEL_LOCKED")
         throw new StoreError("STORE_LOCKED", { directory, waitedSeconds: 0 }, { cause: error });
+      // Opening writes what is in the log to a table.
+      if (isFull(cause)) throw new StoreError("NO_SPACE", { action: `opening ${directory}` }, { cause: error });
       throw new StoreError(
         "FORMAT_INVALID",
         { record: directory, reason: `LevelDB cannot open it: ${cause?.message ?? String(error)}` },
@@ -121,8 +123,7 @@ export class Kv implements AsyncDisposable {
     try {
       await work;
     } catch (error) {
-      // LevelDB hands on what strerror says, and no errno.
-      if (!/No space left on device|Disk quota exceeded/.test(String(error))) throw error;
+      if (!isFull(error)) throw error;
       throw new StoreError("NO_SPACE", { action: "writing the store" }, { cause: error });
     }
   }
@@ -157,3 +158,8 @@ const CACHE_BYTES = 8 << 20;
 const MAX_OPEN_FILES = 74;
 const READ_AHEAD_BYTES = 1 << 20;
 const ROWS_AT_ONCE = 1000;
+
+/** LevelDB hands on what strerror says, and no errno. */
+function isFull(error: unknown): boolean {
+  return /No space left on device|Disk quota exceeded/.test(String(error));
+}
