@@ -9,6 +9,7 @@ import { type Stat, statFd } from "../sys/stat.ts";
 import { reading, unsteady } from "./reading.ts";
 
 export interface Progress {
+  /** Nodes; a further name of one does not count. */
   readonly entries: number;
   /** Of regular files, without holes. */
   readonly bytes: number;
