@@ -146,5 +146,5 @@ test("diff: 10 000 levels, also when a link table makes it go down all of them",
   assert.deepEqual(listed, ["x", "y", "x2", "y2", "y3"]);
   assert.equal([...diffTrees(trees, old, now, { parents: true })].length, 10_001 + listed.length);
   assert.equal([...diffTrees(trees, undefined, now)].length, 10_001 + 5);
-  assert.ok(performance.now() - start < 2000);
+  assert.ok(performance.now() - start < 10_000);
 });

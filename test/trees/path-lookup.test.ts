@@ -118,5 +118,5 @@ test("path lookup: a name of 256 bytes is ENAMETOOLONG, and 10 000 levels down a
   const start = performance.now();
   assert.equal(lookupPath(engine.trees, tree, deep).path, deep);
   assert.equal(lookupPath(engine.trees, tree, `${deep}/${"../".repeat(10_000)}${deep}/..`).path, deep.slice(0, -2));
-  assert.ok(performance.now() - start < 1000);
+  assert.ok(performance.now() - start < 5000);
 });
