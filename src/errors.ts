@@ -102,3 +102,24 @@ export function errnoOf(error: unknown): string | undefined {
     ? error.code
     : undefined;
 }
+
+/**
+ * What to throw for a failed system call where a caller may ask for NO_SPACE and NOT_PERMITTED, whoever's call it was;
+ * any other error is itself.
+ *
+ * @param action what could not be done, such as "making containers"
+ */
+export function asStoreError(error: unknown, action: string): unknown {
+  switch (errnoOf(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new StoreError("NO_SPACE", { action }, { cause: error });
+    case "EROFS":
+      return new StoreError("NOT_PERMITTED", { action, hint: "the filesystem is read-only" }, { cause: error });
+    case "EACCES":
+    case "EPERM":
+      return new StoreError("NOT_PERMITTED", { action, hint: "run as root, or as the owner" }, { cause: error });
+    default:
+      return error;
+  }
+}

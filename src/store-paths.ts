@@ -35,15 +35,12 @@ export class StorePaths {
   get exports(): string {
     return `${this.directory}/exports`;
   }
+  /** The exports, by tree digest. Hidden names are of unfinished ones; whoever opens the store removes them. */
   get privateExports(): string {
     return `${this.directory}/private/exports`;
   }
   get manifests(): string {
     return `${this.directory}/private/manifests`;
-  }
-  /** What is being made. Whoever opens the store empties it. */
-  get temporary(): string {
-    return `${this.directory}/private/tmp`;
   }
   /** One symlink per staging directory of an LXC path, while it is in use. */
   get staging(): string {

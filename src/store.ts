@@ -1,11 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
 import type { Layer, RefChange } from "./containers/records.ts";
 import { Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
-import { errnoOf, isStoreError, StoreError } from "./errors.ts";
+import { asStoreError, errnoOf, isStoreError, StoreError } from "./errors.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
 import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange } from "./format/keys.ts";
@@ -15,7 +16,6 @@ import { recoverStagings } from "./lxc/staging.ts";
 import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
 import { StorePaths } from "./store-paths.ts";
-import { DirectoryHandle } from "./sys/directory-handle.ts";
 import { syncPath, writeFileDurably } from "./sys/durable.ts";
 import { lock } from "./sys/lock.ts";
 import type { Lock } from "./sys/lock.ts";
@@ -63,17 +63,16 @@ export class Store implements AsyncDisposable {
    *   REFUSED if a store should be made in a directory that holds other things, NOT_PERMITTED, NO_SPACE
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
-    const { create = false, waitSeconds = 30, command = "a program" } = options;
-    const paths = new StorePaths(directory);
-    if (create) makeDirectory(paths.directory);
-    const owned: Owned[] = [await lockStore(paths, waitSeconds)];
+    const { create = false, waitSeconds = 30, command = "a program", onWarning } = options;
+    const owned: Owned[] = [];
     try {
+      const paths = new StorePaths(findDirectory(directory, create));
+      owned.push(await lockStore(paths, waitSeconds));
       const isNew = !existsSync(paths.format);
       if (!isNew) checkFormat(paths);
       else if (create) prepare(paths);
       else throw new StoreError("STORE_MISSING", { directory: paths.directory });
       writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
-      sweep(paths);
       const meta = await Kv.open(paths.meta, { create: isNew });
       owned.push(meta);
       const chunkValues = await Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
@@ -86,11 +85,13 @@ export class Store implements AsyncDisposable {
       }
       const refs = await Refs.open(meta);
       for (const { directory, error } of recoverStagings(paths.staging, refs))
-        options.onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
-      return new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
+        onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
+      const store = new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
+      store.exports.sweep();
+      return store;
     } catch (error) {
       await closeAll(owned);
-      throw error;
+      throw asStoreError(error, `opening the store ${directory}`);
     }
   }
 
@@ -171,62 +172,53 @@ async function closeAll(owned: readonly Owned[]): Promise<void> {
   }
 }
 
-/** Lays out a new store, up to its databases. */
-function prepare(paths: StorePaths): void {
-  const strangers = readdirSync(paths.directory).filter((name) => name !== "lock");
-  if (strangers.length > 0 && !existsSync(paths.initialising))
+/**
+ * The store's directory, without symlinks in its path: containers' configs name it, and whichever way one comes here, it
+ * must be the same. Nothing is written to a directory that holds other things.
+ */
+function findDirectory(directory: string, create: boolean): string {
+  if (create) makeDirectory(directory);
+  let found: string;
+  let names: string[];
+  try {
+    found = realpathSync(directory);
+    names = readdirSync(found);
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
+    throw new StoreError("STORE_MISSING", { directory }, { cause: error });
+  }
+  const { format, initialising, lock } = new StorePaths(found);
+  const isStore = [format, initialising].some((file) => names.includes(basename(file)));
+  if (!isStore && !create) throw new StoreError("STORE_MISSING", { directory });
+  if (!isStore && names.some((name) => name !== basename(lock)))
     throw new StoreError("REFUSED", {
-      reason: `${paths.directory} is not empty and holds no store`,
+      reason: `${directory} is not empty and holds no store`,
       hint: "name an empty or new directory",
     });
-  writeFileSync(paths.initialising, "");
-  rmSync(paths.meta, { recursive: true, force: true });
-  rmSync(paths.chunks, { recursive: true, force: true });
-  for (const directory of [
-    paths.exports,
-    paths.privateExports,
-    paths.manifests,
-    paths.temporary,
-    paths.staging,
-    paths.lxc,
-  ])
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  syncPath(paths.directory);
+  return found;
 }
 
 function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === "EACCES" || code === "EPERM" || code === "EROFS")
-      throw new StoreError(
-        "NOT_PERMITTED",
-        { action: `making the store ${directory}`, hint: "run as root, or name another with --store" },
-        { cause: error },
-      );
-    if (code === "EEXIST" || code === "ENOTDIR")
-      throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
-    throw error;
+    if (!["EEXIST", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
+    throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
   }
 }
 
+/** Lays out a new store, up to its databases. */
+function prepare(paths: StorePaths): void {
+  const { exports, privateExports, manifests, staging, lxc } = paths;
+  writeFileSync(paths.initialising, "");
+  for (const database of [paths.meta, paths.chunks]) rmSync(database, { recursive: true, force: true });
+  for (const part of [exports, privateExports, manifests, staging, lxc])
+    mkdirSync(part, { recursive: true, mode: 0o700 });
+  syncPath(paths.directory);
+}
+
 async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> {
-  let taken: Lock | undefined;
-  try {
-    taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR")
-      throw new StoreError("STORE_MISSING", { directory: paths.directory }, { cause: error });
-    if (code === "EACCES" || code === "EPERM" || code === "EROFS")
-      throw new StoreError(
-        "NOT_PERMITTED",
-        { action: `opening the store ${paths.directory}`, hint: "run as the user it belongs to" },
-        { cause: error },
-      );
-    throw error;
-  }
+  const taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });
   if (taken !== undefined) return taken;
   const owner = ownerOf(paths);
   throw new StoreError("STORE_LOCKED", {
@@ -254,11 +246,4 @@ function ownerOf(paths: StorePaths): string | undefined {
 function checkFormat(paths: StorePaths): void {
   const version = /^delta0 store\nformat ([0-9]+)\n$/.exec(readFileSync(paths.format, "utf8"))?.[1];
   requireVersion(version === undefined ? undefined : Number(version), paths.format);
-}
-
-/** What a killed process was making is of no use to anybody. */
-function sweep(paths: StorePaths): void {
-  if (readdirSync(paths.temporary).length === 0) return;
-  using directory = DirectoryHandle.open(paths.temporary);
-  for (const name of directory.list()) directory.removeTree(name);
 }

@@ -19,6 +19,7 @@ import type { HistoryEntry, Layer, Ref, RefChange } from "./records.ts";
 export class Refs {
   readonly #meta: Kv;
   #nextEntry: number;
+  #lastChange: Promise<void> = Promise.resolve();
 
   private constructor(meta: Kv, nextEntry: number) {
     this.#meta = meta;
@@ -34,6 +35,8 @@ export class Refs {
 
   /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
   find(name: string): Ref | undefined {
+    // A key would keep the low byte of such a char alone, and find another's record.
+    if (/[^\x20-\x7e]/.test(name)) return undefined;
     const bytes = this.#meta.getSync(nameKey("ref", name));
     return bytes && decodeRecord(name, bytes);
   }
@@ -85,9 +88,17 @@ export class Refs {
 
   /**
    * Changes names, writes the history of it, and syncs: one batch, all or nothing, safe from a power cut on return.
-   * What the new refs and layers name must be durable before.
+   * What the new refs and layers name must be durable before. Calls that overlap come one after the other.
+   *
+   * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it
    */
   async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+    const change = this.#lastChange.then(() => this.#change(command, changes, layers));
+    this.#lastChange = change.catch(() => undefined);
+    await change;
+  }
+
+  async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
     const historyAt = historyKey(this.#nextEntry);
     const entry = encodeHistoryEntry({ time: timestamp(), command, changes });
     const operations: Operation[] = [{ type: "put", key: historyAt, value: sealRecord(historyAt, entry) }];
@@ -95,14 +106,24 @@ export class Refs {
       const value = encodeLayer(layer);
       operations.push({ type: "put", key: digestKey("layer", digestOf(value)), value });
     }
-    for (const { name, after } of changes) {
+    for (const { name, before, after } of changes) {
       const key = nameKey("ref", name);
+      this.#requireUnchanged(name, key, before);
       operations.push(
         after === null ? { type: "del", key } : { type: "put", key, value: sealRecord(key, encodeNameRef(after)) },
       );
     }
     await this.#meta.write(operations, { sync: true });
     this.#nextEntry++;
+  }
+
+  #requireUnchanged(name: string, key: Uint8Array, before: Ref | null): void {
+    const bytes = this.#meta.getSync(key);
+    if (before === null && bytes === undefined) return;
+    if (before === null)
+      throw new StoreError("EXISTS", { what: `"${name}" exists by now`, hint: "choose another name" });
+    if (bytes !== undefined && Buffer.compare(bytes, sealRecord(key, encodeNameRef(before))) === 0) return;
+    throw new StoreError("REFUSED", { reason: `"${name}" was changed meanwhile`, hint: "try again" });
   }
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { StoreError } from "../errors.ts";
+import { errnoOf, StoreError } from "../errors.ts";
 import { joinPath, ROOT } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -10,19 +10,24 @@ import { PathWalker } from "../sys/path-walker.ts";
  * What an export was when it was made: inode, size and ctime of each entry, in byte order of names, parents first.
  *
  * Nothing changes a file's bytes, metadata or names and leaves its ctime, which no call can set; so a walk (3 µs an
- * entry) finds each change without reading a byte. The root is left out: being renamed into place changes its ctime.
+ * entry) finds each change without reading a byte. The root is left out: being renamed into place changes its ctime. So
+ * is what a user who is not root has in directories that he may not read: nothing in there changes before their mode.
  */
 export type Manifest = ReadonlyMap<TreePath, string>;
 
 export function readExport(directory: string): Manifest {
   const manifest = new Map<TreePath, string>();
-  using root = DirectoryHandle.open(directory);
+  using root = unlessUnreadable(() => DirectoryHandle.open(directory));
+  if (root === undefined) return manifest;
   using walker = PathWalker.open(root);
   const pending: TreePath[] = [ROOT];
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    walker.goTo(path);
+    const names = unlessUnreadable(() => {
+      walker.goTo(path);
+      return walker.current.list();
+    });
     const below: TreePath[] = [];
-    for (const name of walker.current.list().sort()) {
+    for (const name of names ?? []) {
       const child = joinPath(path, name);
       const stat = walker.current.stat(name);
       manifest.set(child, `${stat.ino} ${stat.size} ${stat.ctimeSec}.${stat.ctimeNsec}`);
@@ -31,6 +36,15 @@ export function readExport(directory: string): Manifest {
     pending.push(...below.reverse());
   }
   return manifest;
+}
+
+function unlessUnreadable<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (errnoOf(error) === "EACCES") return undefined;
+    throw error;
+  }
 }
 
 /** As `<identity>\t<path>\0` for each entry; no path holds a NUL. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import type { ContentStore } from "../chunks/content-store.ts";
-import { errnoOf, StoreError } from "../errors.ts";
+import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import { parseDigest } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import type { TreePath } from "../model/name.ts";
@@ -64,34 +64,43 @@ export class SharedExports {
       setImmutable(home, true);
       return undefined;
     }
-    const temporary = `${this.#paths.temporary}/${randomBytes(8).toString("hex")}`;
-    mkdirSync(temporary, { mode: 0o700 });
+    const partial = hiddenName();
+    const target = `${this.#paths.privateExports}/${partial}`;
     try {
-      const tree = this.#trees.tree(key);
-      const target = `${temporary}/${key}`;
-      const written = await writeDirectory(target, diffTrees(this.#trees, undefined, tree), this.#content, {
-        ...options,
-        lower: true,
-      });
-      const manifest = readExport(target);
-      syncFilesystem(target);
-      writeManifest(this.#manifest(key), manifest);
+      const changes = diffTrees(this.#trees, undefined, this.#trees.tree(key));
+      const written = await writeDirectory(target, changes, this.#content, { ...options, lower: true });
+      writeManifest(this.#manifest(key), readExport(target));
+      // In this process, two may have been asked for it at once.
+      if (existsSync(home)) return undefined;
+      // By its parent: the tree's root may be a directory that its owner cannot read.
+      syncFilesystem(this.#paths.privateExports);
       renameSync(target, home);
       setImmutable(home, true);
       syncPath(this.#paths.privateExports);
       return written;
+    } catch (error) {
+      throw asStoreError(error, `exporting to ${target}`);
     } finally {
-      removeDirectory(this.#paths.temporary, temporary.slice(this.#paths.temporary.length + 1));
+      if (existsSync(target)) this.#removeHidden(partial);
     }
+  }
+
+  /** Removes what a killed process was making or taking apart. Nothing may be doing that now. */
+  sweep(): void {
+    const names = readdirSync(this.#paths.privateExports);
+    for (const name of names) if (name.startsWith(HIDDEN)) this.#removeHidden(name);
   }
 
   /** Shows the exports read-only at their public place, again after each boot. Who may not mount gets a symlink. */
   async protect(): Promise<void> {
     const { exports, privateExports, mountLock } = this.#paths;
-    const isProtected = (): boolean => lstatSync(exports).isSymbolicLink() || isMountPoint(exports);
+    const isLink = (): boolean => lstatSync(exports, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+    const isProtected = (): boolean => isLink() || isMountPoint(exports);
     if (isProtected()) return;
     using _lock = await lock(mountLock, { waitMs: MOUNT_WAIT_MS });
     if (isProtected()) return;
+    // It is gone if a process was killed between the two last calls below.
+    mkdirSync(exports, { recursive: true, mode: 0o700 });
     try {
       bindReadOnly(privateExports, exports);
     } catch (error) {
@@ -121,10 +130,15 @@ export class SharedExports {
   remove(key: Digest): void {
     const home = this.#private(key);
     setImmutable(home, false);
-    const aside = randomBytes(8).toString("hex");
-    renameSync(home, `${this.#paths.temporary}/${aside}`);
+    const aside = hiddenName();
+    renameSync(home, `${this.#paths.privateExports}/${aside}`);
     rmSync(this.#manifest(key), { force: true });
-    removeDirectory(this.#paths.temporary, aside);
+    this.#removeHidden(aside);
+  }
+
+  #removeHidden(name: string): void {
+    using directory = DirectoryHandle.open(this.#paths.privateExports);
+    directory.removeTree(name);
   }
 
   #then(key: Digest): Manifest | undefined {
@@ -148,7 +162,9 @@ export class SharedExports {
 /** A hook that mounts holds the lock for as long as mount(8) takes. */
 const MOUNT_WAIT_MS = 30_000;
 
-function removeDirectory(parent: string, name: string): void {
-  using directory = DirectoryHandle.open(parent);
-  directory.removeTree(name);
+/** Beside the exports: a directory that its owner may not write to can be renamed, but not moved to another parent. */
+const HIDDEN = ".";
+
+function hiddenName(): string {
+  return HIDDEN + randomBytes(8).toString("hex");
 }

@@ -44,12 +44,17 @@ export function containerConfig({
   config = removeSettings(config, ({ key }) => key === "lxc.rootfs.path");
   if (hooksFile !== undefined) config = appendValue(config, "lxc.include", hooksFile);
   config = appendValue(config, "lxc.rootfs.path", rootfs);
-  config = setValue(config, "lxc.uts.name", name);
+  return withSettings(setValue(config, "lxc.uts.name", name), settings);
+}
+
+/** The config with these over what it says; keys that add up (`lxc.mount.entry`) are added. @throws as `containerConfig` */
+export function withSettings(config: ConfigFile, settings: readonly Setting[]): ConfigFile {
+  let changed = config;
   for (const { key, value } of settings) {
     if (key === "lxc.rootfs.path") throw new StoreError("USAGE", { reason: "lxc.rootfs.path is set by delta0 alone" });
-    config = ADDS_UP.test(key) ? appendValue(config, key, value) : setValue(config, key, value);
+    changed = ADDS_UP.test(key) ? appendValue(changed, key, value) : setValue(changed, key, value);
   }
-  return config;
+  return changed;
 }
 
 /** With these a Debian with systemd boots; one without has `lxc.init.cmd` changed. */

@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
@@ -7,6 +6,7 @@ import type { Digest } from "../model/digest.ts";
 import { upperIsMounted } from "../sys/mounts.ts";
 import { changeContainer } from "./change-container.ts";
 import type { Context } from "./context.ts";
+import { isDirectory } from "./lxc-host.ts";
 import { readDelta } from "./read-delta.ts";
 import { requireContainer } from "./references.ts";
 import { refuseRunning, settle } from "./settle.ts";
@@ -48,8 +48,7 @@ async function captureFrom(
   dialect: Dialect,
 ): Promise<void> {
   const directory = resolve(from);
-  if (!(statSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false))
-    throw new StoreError("NOT_FOUND", { what: `no delta directory ${from}` });
+  if (!isDirectory(directory)) throw new StoreError("NOT_FOUND", { what: `no delta directory ${from}` });
   const refuseMounted = (): void => {
     if (upperIsMounted(directory))
       throw new StoreError("REFUSED", { reason: `${from} is mounted`, hint: "unmount what changes it" });

@@ -33,7 +33,7 @@ export async function cat(context: Context, { files }: CatParams): Promise<{ rea
 }
 
 /** `REF:/path`, taken apart. A ref has no colon but that of `blake3:`. */
-export function parseFileRef(text: string): { readonly ref: string; readonly path: string } {
+function parseFileRef(text: string): { readonly ref: string; readonly path: string } {
   const [, ref, path] = /^((?:blake3:)?[^:/]+):(\/.*)$/s.exec(text) ?? [];
   if (ref === undefined || path === undefined)
     throw new StoreError("USAGE", {

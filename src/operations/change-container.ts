@@ -1,3 +1,4 @@
+import { asStoreError, StoreError } from "../errors.ts";
 import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
 import type { Digest } from "../model/digest.ts";
 import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
@@ -7,6 +8,7 @@ import { writeDelta } from "../sinks/delta.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
 import { dialectOf, directoryOf } from "./lxc-host.ts";
 import { refuseRunning } from "./settle.ts";
 import type { Settled } from "./settle.ts";
@@ -45,7 +47,15 @@ export async function changeContainer(context: Context, change: ContainerChange)
     }
   }
   await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers);
-  if (directory !== undefined) await renewDirectory(context, directory, after);
+  if (directory === undefined) return;
+  try {
+    await renewDirectory(context, directory, after);
+  } catch (error) {
+    // It is changed all the same: the next start finds `pending`, and makes the upper as the record has it.
+    const known = asStoreError(error, `renewing ${directory}`);
+    if (!(known instanceof StoreError)) throw error;
+    warn(context, known.message);
+  }
 }
 
 /** Brings an LXC directory that is pending in line with the record. A delta that is to be large waits for the start. */

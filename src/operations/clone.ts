@@ -1,8 +1,10 @@
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { cloneConfig } from "../lxc/clone-config.ts";
+import { parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { readContainerDirectory } from "../lxc/container-directory.ts";
+import { withSettings } from "../lxc/template.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf, lxcPathFor, newConfig } from "./lxc-host.ts";
@@ -60,7 +62,7 @@ function originOf(original: Resolved): Origin {
   }
 }
 
-/** A clone of a container with an LXC directory has that one's config; others begin with the template. */
+/** A clone of a container with an LXC directory has that one's config; others begin with the template. Settings go over both. */
 function configFrom(
   context: Context,
   original: Resolved,
@@ -88,6 +90,6 @@ function configFrom(
       warned.add(warning);
       warn(context, `${name}: ${warning}`);
     }
-    return cloned.config;
+    return withSettings(cloned.config, (params.settings ?? []).map(parseSetting));
   };
 }

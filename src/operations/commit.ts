@@ -3,8 +3,7 @@ import { layerDigest, timestamp } from "../containers/refs.ts";
 import type { Digest } from "../model/digest.ts";
 import { changeContainer } from "./change-container.ts";
 import type { Context } from "./context.ts";
-import { replaceable } from "./import.ts";
-import { requireContainer } from "./references.ts";
+import { replaceable, requireContainer } from "./references.ts";
 import { refuseRunning, settle } from "./settle.ts";
 
 export interface CommitParams {
@@ -29,7 +28,7 @@ export async function commit(context: Context, params: CommitParams): Promise<Co
   const { store } = context;
   const { name, message = "" } = params;
   const container = await requireContainer(store, name);
-  const existing = replaceable(context, params.layer, params.replace ?? false);
+  const existing = replaceable(store, params.layer, params.replace ?? false);
   const before = await settle(context, name, container);
   refuseRunning(name, before.state);
   const { tree, base } = before.ref;

@@ -4,12 +4,12 @@ import { layerDigest, timestamp } from "../containers/refs.ts";
 import { clone } from "./clone.ts";
 import type { Cloned } from "./clone.ts";
 import type { Context } from "./context.ts";
-import { describeSource, readSource } from "./import.ts";
-import type { SourceParams } from "./import.ts";
 import { lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { makeContainers } from "./make-containers.ts";
 import { requireFree } from "./references.ts";
+import { describeSource, readSource } from "./source.ts";
+import type { SourceParams } from "./source.ts";
 
 export interface CreateParams extends LxcParams, SourceParams {
   /** A ref, or whatever `import` takes, which then becomes a layer without a name. */

@@ -1,22 +1,19 @@
-import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync, renameSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
-import { errnoOf, StoreError } from "../errors.ts";
+import { open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Change } from "../model/change.ts";
 import { writeDirectory } from "../sinks/directory.ts";
 import { LossTally } from "../sinks/written.ts";
 import type { Losses, Written } from "../sinks/written.ts";
 import { tarStream } from "../sinks/tar.ts";
-import { directoryChanges } from "../sources/directory.ts";
-import { DirectoryHandle } from "../sys/directory-handle.ts";
-import { syncFilesystem, syncPath } from "../sys/durable.ts";
-import { TreeBuilder } from "../trees/builder.ts";
+import { syncFilesystem } from "../sys/durable.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Tree } from "../trees/tree-store.ts";
 import type { Context } from "./context.ts";
+import { makeInPlace } from "./export-place.ts";
 import { settledRef } from "./settle.ts";
+import { readSource } from "./source.ts";
 
 export interface ExportParams {
   readonly ref: string;
@@ -24,7 +21,7 @@ export interface ExportParams {
   readonly target: string;
   /** What this user may not make, such as devices and other owners, is left out; that is no loss then. */
   readonly asUser?: boolean;
-  /** Reads the directory back and compares. */
+  /** Reads the directory back and compares, unless something was lost or left out. What does not compare stays. */
   readonly verify?: boolean;
 }
 
@@ -49,8 +46,9 @@ export async function exportTree(context: Context, params: ExportParams): Promis
   const { tree: digest } = await settledRef(context, ref);
   const tree = context.store.trees.tree(digest);
   const written = await write(context, tree, params);
-  if (verify) await compare(context, tree, target);
-  return { ref, digest, target, ...written, verified: verify };
+  const verified = verify && written.losses.length === 0 && written.omitted.length === 0;
+  if (verified) await compare(context, tree, target);
+  return { ref, digest, target, ...written, verified };
 }
 
 async function write(context: Context, tree: Tree, params: ExportParams): Promise<Written> {
@@ -65,51 +63,29 @@ async function write(context: Context, tree: Tree, params: ExportParams): Promis
       what: "compressed tars are not written",
       hint: `delta0 export ${params.ref} - | zstd > ${target}`,
     });
-  requireParent(target);
   return target.endsWith(".tar") ? writeTarFile(context, tree, target) : writeTarget(context, tree, params);
 }
 
-async function writeTarget(context: Context, tree: Tree, { target, asUser = false }: ExportParams): Promise<Written> {
-  const path = resolve(target);
-  if (existsSync(path) && !isEmptyDirectory(path))
-    throw new StoreError("EXISTS", { what: `${target} exists and is not empty`, hint: "name a new directory" });
-  const partial = `.${basename(path)}.delta0-${randomBytes(6).toString("hex")}`;
-  const partialPath = `${dirname(path)}/${partial}`;
-  try {
-    const changes = diffTrees(context.store.trees, undefined, tree);
-    const written = await writeDirectory(partialPath, changes, context.store.content, {
-      asUser,
-      ...progressOf(context, tree),
-    });
-    syncFilesystem(partialPath);
-    renameSync(partialPath, path);
-    syncPath(dirname(path));
+function writeTarget(context: Context, tree: Tree, { target, asUser = false }: ExportParams): Promise<Written> {
+  const { store } = context;
+  return makeInPlace(store, target, "directory", async (path) => {
+    const changes = diffTrees(store.trees, undefined, tree);
+    const written = await writeDirectory(path, changes, store.content, { asUser, ...progressOf(context, tree) });
+    // By its parent: the tree's root may be a directory that its owner cannot read.
+    syncFilesystem(dirname(path));
     return written;
-  } catch (error) {
-    if (existsSync(partialPath)) {
-      using parent = DirectoryHandle.open(dirname(path));
-      parent.removeTree(Buffer.from(partial).toString("latin1"));
-    }
-    throw error;
-  }
+  });
 }
 
-async function writeTarFile(context: Context, tree: Tree, target: string): Promise<Written> {
-  if (existsSync(target)) throw new StoreError("EXISTS", { what: `${target} exists`, hint: "name a new file" });
-  const partial = `${resolve(target)}.${randomBytes(6).toString("hex")}.partial`;
-  try {
-    await using file = await open(partial, "wx");
+function writeTarFile(context: Context, tree: Tree, target: string): Promise<Written> {
+  return makeInPlace(context.store, target, "file", async (path) => {
+    await using file = await open(path, "wx");
     const written = await writeTar(context, tree, async (bytes) => {
       for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
     });
     await file.sync();
-    await rename(partial, target);
-    syncPath(dirname(resolve(target)));
     return written;
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  });
 }
 
 async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array) => Promise<void>): Promise<Written> {
@@ -127,11 +103,7 @@ async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array
 
 /** @throws {StoreError} SOURCE_INVALID if what was written does not read back as the same tree */
 async function compare(context: Context, tree: Tree, target: string): Promise<void> {
-  const { store } = context;
-  const builder = new TreeBuilder(store.trees);
-  for await (const batch of directoryChanges(target, store.content.writer()))
-    for (const change of batch) builder.apply(change);
-  const { digest } = builder.finish();
+  const { digest } = await readSource(context, { source: target });
   if (digest === tree.digest) return;
   throw new StoreError("SOURCE_INVALID", {
     source: target,
@@ -146,18 +118,4 @@ function progressOf(context: Context, tree: Tree): Pick<Parameters<typeof writeD
     onProgress: ({ entries, bytes }) =>
       context.onProgress?.({ phase: "exporting", entries, bytes, totalEntries, totalBytes }),
   };
-}
-
-function requireParent(target: string): void {
-  const parent = dirname(resolve(target));
-  if (!existsSync(parent)) throw new StoreError("NOT_FOUND", { what: `no directory ${parent}`, hint: "make it first" });
-}
-
-function isEmptyDirectory(path: string): boolean {
-  try {
-    return readdirSync(path).length === 0;
-  } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return false;
-    throw error;
-  }
 }

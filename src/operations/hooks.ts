@@ -6,6 +6,7 @@ import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import type { Digest } from "../model/digest.ts";
 import { makeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
 import { settle } from "./settle.ts";
 
 /** What LXC tells its hooks, in their environment. */
@@ -26,7 +27,9 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   const { store } = context;
   const lower = lowerOf(context, params.rootfsPath);
   if (lower === undefined) return;
-  await store.exports.ensure(lower);
+  const made = await store.exports.ensure(lower);
+  for (const { kind, count, examples } of made?.losses ?? [])
+    warn(context, `the export of ${lower} lacks what it could not keep: ${kind} (${count}), as ${examples[0] ?? ""}`);
   const directory = dirname(params.configFile);
   const name = basename(directory);
   const found = readContainerDirectory(directory);

@@ -1,7 +1,9 @@
+import type { StoreError } from "../errors.ts";
 import { FORMAT_VERSION } from "../format/record.ts";
-import type { Digest } from "../model/digest.ts";
 import type { StoreUsage } from "../store.ts";
 import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
+import { isDamage } from "./references.ts";
 
 export interface StoreInfo extends StoreUsage {
   readonly directory: string;
@@ -20,11 +22,17 @@ export async function info(context: Context): Promise<StoreInfo> {
   let layers = 0;
   let containers = 0;
   let logicalBytes = 0;
-  const bytesOf = (tree: Digest): number => store.trees.tree(tree).root.listing.bytes;
-  for await (const [, ref] of store.refs.list((name, error) => context.onWarning?.(`${name}: ${error.message}`))) {
+  const damaged = (name: string, error: StoreError): void => warn(context, `${name} is not counted: ${error.message}`);
+  for await (const [name, ref] of store.refs.list(damaged)) {
+    try {
+      logicalBytes += store.trees.tree(store.refs.treeOf(ref)).root.listing.bytes;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      damaged(name, error);
+      continue;
+    }
     if (ref.type === "layer") layers++;
     else containers++;
-    logicalBytes += bytesOf(store.refs.treeOf(ref));
   }
   const usage = await store.usage();
   const accounted = usage.storedBytes + usage.nodeBytes;

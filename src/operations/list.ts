@@ -6,6 +6,7 @@ import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { foreignContainers } from "./foreign.ts";
+import { isDamage } from "./references.ts";
 import { settle } from "./settle.ts";
 import type { ContainerState } from "./settle.ts";
 
@@ -41,7 +42,7 @@ export interface ListItem {
 export async function list(context: Context, params: ListParams = {}): Promise<ListItem[]> {
   const { store } = context;
   const refs: [name: string, ref: Ref][] = [];
-  const damaged = (name: string, error: StoreError): void => warn(context, `${name}: ${error.message}`);
+  const damaged = (name: string, error: StoreError): void => warn(context, `${name} is left out: ${error.message}`);
   for await (const row of store.refs.list(damaged)) refs.push([...row]);
   const layerNames = new Map<Digest, string>();
   for (const [name, ref] of refs)
@@ -55,8 +56,13 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   const layers: ListItem[] = [];
   for (const [name, ref] of refs) {
     if (!fits(name)) continue;
-    if (ref.type === "layer") layers.push(layerItem(context, name, ref, parentName));
-    else containers.push(await containerItem(context, name, ref, running, parentName));
+    try {
+      if (ref.type === "layer") layers.push(layerItem(context, name, ref, parentName));
+      else containers.push(await containerItem(context, name, ref, running, parentName));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      damaged(name, error);
+    }
   }
   const foreign = foreignContainers(store, refs).filter(({ name }) => fits(name));
   return [...containers, ...foreign.map(foreignItem), ...layers].filter((item) => wanted(item, params));
@@ -96,6 +102,7 @@ async function containerItem(
     settled = await settle(context, name, before, running);
   } catch (error) {
     // One delta that cannot be read must not hide the others.
+    context.signal?.throwIfAborted();
     if (!(error instanceof Error)) throw error;
     warn(context, `${name}: not captured: ${error.message}`);
     settled = { ref: before, state: "not captured" };

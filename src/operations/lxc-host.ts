@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
@@ -36,9 +36,14 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
     });
   }
   const path = resolve(given);
-  if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false))
+  if (!isDirectory(path))
     throw new StoreError("NOT_FOUND", { what: `no directory ${path} for LXC containers`, hint: "make it first" });
   return path;
+}
+
+/** Of what `path` leads to. False also where a part of it is missing or no directory. */
+export function isDirectory(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory();
 }
 
 /** Writes the hooks that containers' configs take in, where they are not as they should be. */
@@ -54,6 +59,13 @@ function hookCommand(): string[] {
   return extension === ".ts"
     ? [process.execPath, "--import", import.meta.resolve("tsx"), main]
     : [process.execPath, main];
+}
+
+/** @throws {StoreError} EXISTS if there is anything where a container's directory would be */
+export function requireFreeDirectory(lxcPath: string, name: string): void {
+  const directory = `${lxcPath}/${name}`;
+  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  throw new StoreError("EXISTS", { what: `${directory} exists`, hint: "choose another name, or move it away" });
 }
 
 export function directoryOf(name: string, { lxcPath }: ContainerRef): string | undefined {

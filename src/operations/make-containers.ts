@@ -1,14 +1,14 @@
 import type { ContainerRef, Layer } from "../containers/records.ts";
 import { timestamp } from "../containers/refs.ts";
-import { existsSync } from "node:fs";
-import { StoreError } from "../errors.ts";
+import { asStoreError, StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { makeContainerDirectory } from "../lxc/container-directory.ts";
 import { Staging } from "../lxc/staging.ts";
+import { Turns } from "../sinks/turns.ts";
 import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
-import { dialectOf, installHooks, rootfsFor } from "./lxc-host.ts";
+import { dialectOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
 import { requireFree } from "./references.ts";
 
 /** What new containers begin as. */
@@ -34,16 +34,12 @@ export interface NewContainers {
  * @throws {StoreError} EXISTS, USAGE, NO_SPACE
  */
 export async function makeContainers(context: Context, options: NewContainers): Promise<void> {
-  const { store, command, onProgress, signal } = context;
-  const { names, origin, labels, lxcPath, configOf, layers = [] } = options;
+  const { store, command } = context;
+  const { names, origin, labels, lxcPath, layers = [] } = options;
   if (new Set(names).size < names.length) throw new StoreError("USAGE", { reason: "a name is given twice" });
   for (const name of names) {
     requireFree(store, name);
-    if (lxcPath !== null && existsSync(`${lxcPath}/${name}`))
-      throw new StoreError("EXISTS", {
-        what: `${lxcPath}/${name} exists, and the store does not know it`,
-        hint: "choose another name",
-      });
+    if (lxcPath !== null) requireFreeDirectory(lxcPath, name);
   }
   const ref: ContainerRef = {
     type: "container",
@@ -59,24 +55,37 @@ export async function makeContainers(context: Context, options: NewContainers): 
     await store.change(command, changes, layers);
     return;
   }
-  installHooks(store);
-  using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
+  try {
+    installHooks(store);
+    using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
+    await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref.generation);
+    staging.sync();
+    await store.change(command, changes, layers);
+    for (const name of names) staging.publish(name);
+  } catch (error) {
+    throw asStoreError(error, `making containers in ${lxcPath}`);
+  }
+}
+
+async function makeDirectories(
+  context: Context,
+  parent: string,
+  { names, origin, lxcPath, configOf }: NewContainers & { readonly lxcPath: string },
+  generation: number,
+): Promise<void> {
+  const { store, onProgress, signal } = context;
   const pending = origin.lower !== origin.tree;
   const exportPath = store.exports.path(origin.lower);
-  for (const [i, name] of names.entries()) {
-    signal?.throwIfAborted();
+  const turns = new Turns({
+    signal,
+    onProgress: ({ entries }) =>
+      onProgress?.({ phase: "making containers", entries, bytes: 0, totalEntries: names.length }),
+  });
+  for (const name of names) {
     const config = configOf(name, rootfsFor(store, lxcPath, name, origin.lower));
-    makeContainerDirectory(staging.directory, {
-      name,
-      config,
-      exportPath,
-      delta: pending ? { pending: ref.generation } : "none",
-    });
-    const upper = `${staging.directory}/${name}/delta0`;
-    if (!pending) await writeUpper(context, upper, origin.lower, origin.tree, dialectOf(config));
-    onProgress?.({ phase: "making containers", entries: i + 1, bytes: 0, totalEntries: names.length });
+    makeContainerDirectory(parent, { name, config, exportPath, delta: pending ? { pending: generation } : "none" });
+    if (!pending) await writeUpper(context, `${parent}/${name}/delta0`, origin.lower, origin.tree, dialectOf(config));
+    turns.entries++;
+    if (turns.due) await turns.rest();
   }
-  staging.sync();
-  await store.change(command, changes, layers);
-  for (const name of names) staging.publish(name);
 }

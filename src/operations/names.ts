@@ -1,3 +1,4 @@
+import { basename, dirname } from "node:path";
 import type { ContainerRef, Layer, LayerRef, Ref, RefChange } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
@@ -6,9 +7,9 @@ import { runningContainers } from "../lxc/running.ts";
 import { Staging } from "../lxc/staging.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
-import { replaceable } from "./import.ts";
-import { directoryOf } from "./lxc-host.ts";
-import { requireFree, requireRef } from "./references.ts";
+import { warn } from "./context.ts";
+import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
+import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning, settle, settledRef } from "./settle.ts";
 
 export interface TagParams {
@@ -24,7 +25,7 @@ export async function tag(
 ): Promise<{ readonly name: string; readonly digest: Digest }> {
   const { store, command } = context;
   const { ref, name, replace = false } = params;
-  const before = replaceable(context, name, replace);
+  const before = replaceable(store, name, replace);
   const found = await settledRef(context, ref);
   const layers: Layer[] = [];
   let after: LayerRef;
@@ -50,18 +51,19 @@ export async function rename(context: Context, { from, to }: RenameParams): Prom
   const { store, command } = context;
   const found = await requireRef(store, from);
   requireFree(store, to);
-  const ref = found.type === "container" ? await stopped(context, from, found) : found;
+  if (found.type === "container" && found.lxcPath !== null) requireFreeDirectory(found.lxcPath, to);
+  const { ref, directory } = found.type === "container" ? await stopped(context, from, found) : { ref: found };
   const changes: RefChange[] = [
     { name: from, before: ref, after: null },
     { name: to, before: null, after: ref },
   ];
-  if (ref.type === "layer" || ref.lxcPath === null) {
+  if (directory === undefined) {
     await store.change(command, changes);
     return { from, to };
   }
-  using staging = Staging.begin(store.paths.staging, ref.lxcPath, store.refs);
+  using staging = Staging.begin(store.paths.staging, dirname(directory), store.refs);
   const moved = staging.takeAwayAs(from, to);
-  refuseStarted(from, ref);
+  refuseStarted(directory);
   staging.sync();
   await store.change(command, changes);
   if (moved) staging.publish(to);
@@ -80,24 +82,23 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
   const names = [...new Set(params.names)];
   const refs = new Map<string, Ref>();
   for (const name of names) refs.set(name, await requireRef(store, name));
-  const containers: [name: string, ref: ContainerRef][] = [];
+  const directories: string[] = [];
   for (const [name, found] of refs) {
     if (found.type === "layer") continue;
-    if (params.force === true) stopIfRunning(name, found);
     // What it changed goes into the store before it goes away: its name's history can bring it back.
-    const ref = await stopped(context, name, found);
+    const { ref, directory } = await stopped(context, name, found, params.force);
     refs.set(name, ref);
-    containers.push([name, ref]);
+    if (directory !== undefined) directories.push(directory);
   }
   const stagings = new Map<string, Staging>();
   try {
-    for (const [name, ref] of containers) {
-      if (ref.lxcPath === null) continue;
-      let staging = stagings.get(ref.lxcPath);
+    for (const directory of directories) {
+      const lxcPath = dirname(directory);
+      let staging = stagings.get(lxcPath);
       if (staging === undefined)
-        stagings.set(ref.lxcPath, (staging = Staging.begin(store.paths.staging, ref.lxcPath, store.refs)));
-      staging.takeAway(name);
-      refuseStarted(name, ref);
+        stagings.set(lxcPath, (staging = Staging.begin(store.paths.staging, lxcPath, store.refs)));
+      staging.takeAway(basename(directory));
+      refuseStarted(directory);
     }
     for (const staging of stagings.values()) staging.sync();
     await store.change(
@@ -110,22 +111,29 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
   return { removed: names };
 }
 
-async function stopped(context: Context, name: string, ref: ContainerRef): Promise<ContainerRef> {
-  const settled = await settle(context, name, ref);
+interface Stopped {
+  readonly ref: ContainerRef;
+  /** Its LXC directory, if it is there and ours. */
+  readonly directory?: string | undefined;
+}
+
+/** @param stop what runs is stopped, not refused */
+async function stopped(context: Context, name: string, ref: ContainerRef, stop = false): Promise<Stopped> {
+  let settled = await settle(context, name, ref);
+  if (settled.state === "running" && stop && ref.lxcPath !== null) {
+    const failure = stopContainer(ref.lxcPath, name);
+    if (failure !== undefined) throw new StoreError("PROGRAM_FAILED", { program: "lxc-stop", reason: failure });
+    settled = await settle(context, name, settled.ref);
+  }
   refuseRunning(name, settled.state);
-  return settled.ref;
+  const directory = directoryOf(name, ref);
+  if (settled.state === "foreign")
+    warn(context, `${directory ?? ""} is not a container of this store any more: it stays`);
+  return { ref: settled.ref, directory: settled.state === "stopped" ? directory : undefined };
 }
 
 /** A start that slipped in between the look and the move: whoever disposes of the staging puts the directory back. */
-function refuseStarted(name: string, { lxcPath }: ContainerRef): void {
-  if (lxcPath !== null && runningContainers().isRunning({ name, lxcPath })) refuseRunning(name, "running");
-}
-
-function stopIfRunning(name: string, ref: ContainerRef): void {
-  const directory = directoryOf(name, ref);
-  if (directory === undefined || ref.lxcPath === null) return;
-  const place = { name, lxcPath: ref.lxcPath, upper: `${directory}/delta0` };
-  if (!runningContainers().isRunning(place)) return;
-  const failure = stopContainer(ref.lxcPath, name);
-  if (failure !== undefined) throw new StoreError("PROGRAM_FAILED", { program: "lxc-stop", reason: failure });
+function refuseStarted(directory: string): void {
+  const place = { name: basename(directory), lxcPath: dirname(directory) };
+  if (runningContainers().isRunning(place)) refuseRunning(place.name, "running");
 }

@@ -21,6 +21,15 @@ export function requireFree(store: Store, name: string, hint = "choose another n
   throw new StoreError("EXISTS", { what: `"${name}" exists (${describeRef(store, ref)})`, hint });
 }
 
+/** @throws {StoreError} EXISTS unless the name is free or a layer that may be replaced */
+export function replaceable(store: Store, name: string, replace: boolean): Ref | null {
+  requireName(name);
+  const ref = store.refs.find(name) ?? null;
+  if (ref?.type !== "layer") requireFree(store, name);
+  else if (!replace) requireFree(store, name, "choose another name, or --replace");
+  return ref;
+}
+
 export async function requireContainer(store: Store, name: string): Promise<ContainerRef> {
   const ref = await requireRef(store, name);
   if (ref.type === "container") return ref;
@@ -59,13 +68,18 @@ export async function resolveRef(store: Store, text: string): Promise<Resolved> 
   return { kind: "tree", tree };
 }
 
-export function describeRef(store: Store, ref: Ref): string {
+/** What the store says of a record that it can no more read, or that was lost. */
+export function isDamage(error: unknown): error is StoreError {
+  return error instanceof StoreError && /^(CHUNK|NODE|FORMAT)_/.test((error as StoreError).code);
+}
+
+function describeRef(store: Store, ref: Ref): string {
   const { created } = ref.type === "layer" ? store.refs.layer(ref.layer) : ref;
   return `${ref.type}, ${age(created)} old`;
 }
 
 /** "5 s", "2 h": the largest unit that gives at least one. */
-export function age(created: string): string {
+function age(created: string): string {
   const seconds = Math.max(0, (Date.now() - Date.parse(created)) / 1000);
   const units = [
     ["d", 86_400],

@@ -5,6 +5,7 @@ import { clearPending, readContainerDirectory } from "../lxc/container-directory
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
+import type { Digest } from "../model/digest.ts";
 import { beginCapture, captureIsWhole, finishCapture, isUncaptured } from "../lxc/upper.ts";
 import { readDelta } from "./read-delta.ts";
 import type { Context } from "./context.ts";
@@ -41,6 +42,9 @@ export async function settle(
   if (directory === undefined || ref.lxcPath === null) return { ref, state: "stored" };
   const found = readContainerDirectory(directory);
   if (found.type === "none") return { ref, state: found.reason === "missing" ? "missing" : "foreign" };
+  // Beside `delta0` also stands what lxc-copy -s makes: by its lower it is told whether it is ours.
+  const lower = context.store.exports.keyOf(found.rootfs.lowers[0] ?? "");
+  if (lower === undefined) return { ref, state: "foreign" };
   const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
   if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
@@ -55,7 +59,7 @@ export async function settle(
   }
   // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
   if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) return { ref, state: "stopped" };
-  return await captureUpper(context, name, ref, directory, found);
+  return await captureUpper(context, name, ref, directory, found, lower);
 }
 
 /** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
@@ -83,16 +87,16 @@ async function captureUpper(
   ref: ContainerRef,
   directory: string,
   found: OwnDirectory,
+  lower: Digest,
 ): Promise<Settled> {
-  const { lowers, upper } = found.rootfs;
-  const lower = context.store.exports.keyOf(lowers[0] ?? "");
-  if (lower === undefined) return { ref, state: "foreign" };
+  const { upper } = found.rootfs;
   let begun = false;
   const isWhole = (): boolean => (begun ? captureIsWhole(upper) : !isUncaptured(upper));
   try {
     begun = beginCapture(upper);
     const tree = await readDelta(context, upper, lower, dialectOf(found.config));
     if (!isWhole()) return { ref, state: "running" };
+    if (!begun && lower === ref.lower && tree.digest === ref.tree) return { ref, state: "stopped" };
     const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
     await context.store.change(`capture ${name}`, [{ name, before: ref, after: captured }]);
     clearPending(directory);

@@ -49,8 +49,7 @@ export async function unexport(
   const overlays = mountedOverlays();
   const present = store.exports.keys();
   const isUsed = (key: Digest): boolean => users.has(key) || overlays.hasLower(store.exports.path(key));
-  const unwanted: Digest[] = [];
-  if (params.refs === undefined) unwanted.push(...present.filter((key) => !isUsed(key)));
+  const unwanted = new Set(params.refs === undefined ? present.filter((key) => !isUsed(key)) : []);
   for (const text of params.refs ?? []) {
     const { tree } = await resolveRef(store, text);
     if (!present.includes(tree)) throw new StoreError("NOT_FOUND", { what: `${text} is not exported` });
@@ -59,10 +58,10 @@ export async function unexport(
         reason: `the export of ${text} is in use by ${(users.get(tree) ?? ["a mount"]).join(", ")}`,
         hint: "remove these containers first",
       });
-    unwanted.push(tree);
+    unwanted.add(tree);
   }
   for (const key of unwanted) store.exports.remove(key);
-  return { removed: unwanted };
+  return { removed: [...unwanted] };
 }
 
 /** By the tree that they stand on: the store's containers with LXC directories, and others that stand on our exports. */

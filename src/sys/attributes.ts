@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { PosixError } from "../errors.ts";
+import { errnoOf, PosixError } from "../errors.ts";
 import { displayHostPath, type HostPath, nodePath } from "./host-path.ts";
 import { fixedMemory } from "./koffi.ts";
 import { lastErrno, libc } from "./libc.ts";
@@ -11,7 +11,8 @@ import { lastErrno, libc } from "./libc.ts";
  * @returns false where the filesystem or the privileges for it lack
  */
 export function setImmutable(directory: HostPath, on: boolean): boolean {
-  const fd = openSync(nodePath(directory), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK);
+  const fd = openDirectory(directory);
+  if (fd === undefined) return false;
   try {
     const { view, address } = fixedMemory(8); // the kernel moves an int, though the request's number says long
     if (libc().ioctl(fd, FS_IOC_GETFLAGS, address) < 0) return lacking("FS_IOC_GETFLAGS", directory);
@@ -22,6 +23,16 @@ export function setImmutable(directory: HostPath, on: boolean): boolean {
     return libc().ioctl(fd, FS_IOC_SETFLAGS, address) === 0 || lacking("FS_IOC_SETFLAGS", directory);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** @returns undefined if this user may not even read it */
+function openDirectory(directory: HostPath): number | undefined {
+  try {
+    return openSync(nodePath(directory), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoOf(error) === "EACCES") return undefined;
+    throw error;
   }
 }
 

@@ -1,0 +1,123 @@
+import { createReadStream, openSync, realpathSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import picomatch from "picomatch";
+import { asStoreError, errnoOf, StoreError } from "../errors.ts";
+import type { RawChange } from "../model/change.ts";
+import { baseName, byteStringOf, parentPath, ROOT } from "../model/name.ts";
+import type { TreePath } from "../model/name.ts";
+import { plainStream } from "../sources/decompress.ts";
+import { directoryChanges } from "../sources/directory.ts";
+import { tarChanges } from "../sources/tar.ts";
+import { TreeBuilder } from "../trees/builder.ts";
+import type { Tree } from "../trees/tree-store.ts";
+import type { Context } from "./context.ts";
+
+export interface SourceParams {
+  /** A directory, a tar (plain, gzip, xz or zstd), or `-` for a tar on `Context.input`. */
+  readonly source: string;
+  /** Globs over paths; one without a slash fits a name in any directory. What is below an excluded directory is, too. */
+  readonly exclude?: readonly string[];
+  /** Leaves out what is mounted below a source directory. */
+  readonly oneFileSystem?: boolean;
+}
+
+/** Reads a source into a tree, over nothing. Its content and nodes are in the store, but not yet durable. */
+export async function readSource(context: Context, params: SourceParams): Promise<Tree> {
+  const { store } = context;
+  const builder = new TreeBuilder(store.trees);
+  const excluded = excluder(params.exclude ?? []);
+  for await (const batch of openSource(context, params, excluded)) {
+    for (const change of batch) if (!excluded(change.path)) builder.apply(change);
+  }
+  return builder.finish();
+}
+
+/** For people. */
+export function describeSource({ source }: SourceParams): string {
+  return source === "-" ? "standard input" : resolve(source);
+}
+
+function openSource(
+  context: Context,
+  params: SourceParams,
+  excluded: (path: TreePath) => boolean,
+): AsyncIterable<readonly RawChange[]> {
+  const { store, signal } = context;
+  const { source } = params;
+  const began = store.chunks.stats();
+  const options = {
+    ...(signal && { signal }),
+    onProgress: ({ entries, bytes }: { entries: number; bytes: number }) =>
+      context.onProgress?.({
+        phase: "importing",
+        entries,
+        bytes,
+        newBytes: store.chunks.stats().newPlainBytes - began.newPlainBytes,
+      }),
+  };
+  const writer = store.content.writer();
+  if (source === "-") {
+    if (context.input === undefined) throw new StoreError("USAGE", { reason: "there is no input to read" });
+    const named = { source: describeSource(params), ...options };
+    return tarChanges(plainStream(context.input, named), writer, named);
+  }
+  const type = sourceType(source);
+  if (type === "directory") {
+    const inside = pathBelow(realpathSync(source), store.paths.directory);
+    const exclude = (path: TreePath): boolean => path === inside || excluded(path);
+    return directoryChanges(source, writer, { exclude, oneFileSystem: params.oneFileSystem ?? false, ...options });
+  }
+  const file = createReadStream("", { fd: openFile(source), highWaterMark: 1 << 20 });
+  return tarChanges(plainStream(file, { source, ...options }), writer, { source, ...options });
+}
+
+function sourceType(source: string): "directory" | "file" {
+  if (source.startsWith("oci:")) throw new StoreError("UNSUPPORTED", { what: "OCI layouts are not read yet" });
+  const found = reading(source, () => statSync(source));
+  if (found.isDirectory()) return "directory";
+  if (found.isFile()) return "file";
+  // A pipe without a writer and /dev/zero would never end, and hold the store.
+  throw new StoreError("SOURCE_INVALID", {
+    source,
+    reason: "is neither a directory nor a regular file",
+    hint: "a tar from a pipe or a device comes by standard input, as -",
+  });
+}
+
+function openFile(source: string): number {
+  return reading(source, () => openSync(source, "r"));
+}
+
+function reading<T>(source: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw asStoreError(error, `reading ${source}`);
+    throw new StoreError(
+      "NOT_FOUND",
+      { what: `no file or directory "${source}"`, hint: "name a directory, a tar, or - for standard input" },
+      { cause: error },
+    );
+  }
+}
+
+/** The path of `inner` within `outer`; undefined if it is not below it. */
+function pathBelow(outer: string, inner: string): TreePath | undefined {
+  const prefix = outer === "/" ? "/" : `${outer}/`;
+  return inner.startsWith(prefix) ? byteStringOf(inner.slice(prefix.length)) : undefined;
+}
+
+function excluder(globs: readonly string[]): (path: TreePath) => boolean {
+  if (globs.length === 0) return () => false;
+  const [names, paths] = [globs.filter((glob) => !glob.includes("/")), globs.filter((glob) => glob.includes("/"))];
+  const options = { dot: true };
+  const fitsName = picomatch(names.map(byteStringOf), options);
+  const fitsPath = picomatch(
+    paths.map((glob) => byteStringOf(glob.replace(/^\.?\//, "").replace(/\/$/, ""))),
+    options,
+  );
+  return (path) => {
+    for (let at = path; at !== ROOT; at = parentPath(at)) if (fitsName(baseName(at)) || fitsPath(at)) return true;
+    return false;
+  };
+}
