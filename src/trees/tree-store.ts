@@ -36,10 +36,10 @@ const CACHED_LINK_MAPS = 4;
  */
 export class TreeStore {
   readonly nodes: NodeStore;
-  readonly #directories = new LruCache<Page<DirectoryRows>>(CACHED_ROWS, (page) =>
+  readonly #directories = new RecentlyUsed<Page<DirectoryRows>>(CACHED_ROWS, (page) =>
     "pages" in page ? page.pages.length : page.rows.size,
   );
-  readonly #linkMaps = new LruCache<ReadonlyMap<TreePath, LinkGroup>>(CACHED_LINK_MAPS, () => 1);
+  readonly #linkMaps = new RecentlyUsed<ReadonlyMap<TreePath, LinkGroup>>(CACHED_LINK_MAPS, () => 1);
 
   /** Borrows `nodes`. */
   constructor(nodes: NodeStore) {
@@ -183,12 +183,16 @@ function firstAtLeast(pages: readonly { readonly lastKey: string }[], key: strin
   return low;
 }
 
-/** Keeps the values last used that together weigh at most `room`, and the last one whatever it weighs. */
-class LruCache<V> {
+/**
+ * Keeps what was used lately, up to about `room`. In two generations rather than in order of use: moving an entry of a Map
+ * to its end at each use would cost four times the lookup once the Map is large.
+ */
+class RecentlyUsed<V> {
   readonly #room: number;
   readonly #weightOf: (value: V) => number;
-  readonly #values = new Map<Digest, V>();
-  #weight = 0;
+  #young = new Map<Digest, V>();
+  #old = new Map<Digest, V>();
+  #youngWeight = 0;
 
   constructor(room: number, weightOf: (value: V) => number) {
     this.#room = room;
@@ -196,23 +200,16 @@ class LruCache<V> {
   }
 
   get(digest: Digest, load: () => V): V {
-    let value = this.#values.get(digest);
-    if (value === undefined) {
-      value = load();
-      this.#weight += this.#weightOf(value);
-      this.#shrink();
-    } else {
-      this.#values.delete(digest);
+    const young = this.#young.get(digest);
+    if (young !== undefined) return young;
+    const value = this.#old.get(digest) ?? load();
+    this.#youngWeight += this.#weightOf(value);
+    if (this.#youngWeight > this.#room / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngWeight = this.#weightOf(value);
     }
-    this.#values.set(digest, value);
+    this.#young.set(digest, value);
     return value;
-  }
-
-  #shrink(): void {
-    for (const [digest, value] of this.#values) {
-      if (this.#weight <= this.#room) return;
-      this.#values.delete(digest);
-      this.#weight -= this.#weightOf(value);
-    }
   }
 }
