@@ -37,7 +37,10 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
   }
   const path = resolve(given);
   if (!isDirectory(path))
-    throw new StoreError("NOT_FOUND", { what: `no directory ${path} for LXC containers`, hint: "make it first" });
+    throw new StoreError("NOT_FOUND", {
+      what: `no directory ${path} for LXC containers`,
+      hint: "make it first, or do without: --no-lxc",
+    });
   return path;
 }
 
