@@ -19,7 +19,7 @@ test("cli: with --json each verb gives one document with its schema, and nothing
     ["show", "web"],
     ["info"],
     ["status", "web"],
-    ["capture", "web", "--from", "delta"],
+    ["capture", "web", "--from", "delta", "--userxattr"],
     ["commit", "web", "layer"],
     ["tag", "web", "tagged"],
     ["rename", "tagged", "renamed"],
@@ -78,7 +78,7 @@ test("cli: names that are not UTF-8 stand in base64 in status, and escaped for p
   await writeFile(Buffer.concat([Buffer.from(`${cli.path}/delta/`), name]), "x");
   await cli.delta0(["import", "tree", "base"]);
   await cli.delta0(["create", "base", "web", "--no-lxc"]);
-  await cli.delta0(["capture", "web", "--from", "delta"]);
+  await cli.delta0(["capture", "web", "--from", "delta", "--userxattr"]);
 
   const status = await cli.delta0(["status", "web", "--json"]);
   assert.equal(status.code, 1);

@@ -248,7 +248,7 @@ function make(path: string, steps: readonly Making[]): void {
       if (step.kind !== "link" && step.kind !== "directory") made.push(step.path.reduce(joinPath));
       if (step.xattr && (step.kind === "file" || step.kind === "directory"))
         walker.current.setXattr(name, "user.test", step.xattr);
-      if (step.kind !== "symlink" && step.kind !== "link") walker.current.setMode(name, step.mode);
+      if (step.kind !== "symlink" && step.kind !== "link") walker.current.setMode(name, step.mode | READABLE);
       walker.current.setTimes(name, step.sec, step.nsec);
     } catch (error) {
       // No directory there, or something is there: then nothing is made.
@@ -256,6 +256,9 @@ function make(path: string, steps: readonly Making[]): void {
     }
   }
 }
+
+/** Neither reader sees what its user may not. */
+const READABLE = isRoot() ? 0 : 0o700;
 
 function makeNode(directory: DirectoryHandle, name: string, { kind, bytes }: Making): void {
   if (kind === "file") writeFile(directory, name, bytes);
