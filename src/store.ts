@@ -1,5 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { basename } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
@@ -17,6 +25,7 @@ import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
 import { StorePaths } from "./store-paths.ts";
 import { syncPath, writeFileDurably } from "./sys/durable.ts";
+import { isDirectory } from "./sys/is-directory.ts";
 import { lock } from "./sys/lock.ts";
 import type { Lock } from "./sys/lock.ts";
 import { TreeStore } from "./trees/tree-store.ts";
@@ -198,12 +207,16 @@ function findDirectory(directory: string, create: boolean): string {
   return found;
 }
 
+/** With its parents. Not by mkdirSync's own way of that: on a read-only filesystem it says ENOENT. */
 function makeDirectory(directory: string): void {
+  if (isDirectory(directory)) return;
+  makeDirectory(dirname(resolve(directory)));
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
-    if (!["EEXIST", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
-    throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
+    if (errnoOf(error) !== "EEXIST") throw error;
+    if (!isDirectory(directory))
+      throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
   }
 }
 

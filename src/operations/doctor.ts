@@ -62,7 +62,7 @@ function spaceOf(directory: string): { freeBytes: number; text: string } | undef
     const freeBytes = bavail * bsize;
     return { freeBytes, text: `${(freeBytes / 2 ** 30).toFixed(1)} GiB and ${ffree} inodes free at ${directory}` };
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return undefined;
     throw error;
   }
 }

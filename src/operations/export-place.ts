@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, readdirSync, realpathSync, renameSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, realpathSync, renameSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncPath } from "../sys/durable.ts";
+import { isDirectory } from "../sys/is-directory.ts";
 import { isMountPoint } from "../sys/mounts.ts";
 import type { Store } from "../store.ts";
 
@@ -53,7 +54,7 @@ function findPlace(store: Store, target: string, kind: PlaceKind): string {
   const found = lstatSync(place, { throwIfNoEntry: false });
   if (found === undefined) return place;
   if (kind === "file") throw new StoreError("EXISTS", { what: `${target} exists`, hint: "name a new file" });
-  if (!(statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false) || readdirSync(place).length > 0)
+  if (!isDirectory(place) || readdirSync(place).length > 0)
     throw new StoreError("EXISTS", { what: `${target} exists and is not empty`, hint: "name a new directory" });
   if (isMountPoint(place))
     throw new StoreError("REFUSED", {
@@ -68,7 +69,7 @@ function parentOf(target: string): string {
   const parent = dirname(resolve(target));
   try {
     const real = realpathSync(parent);
-    if (statSync(real).isDirectory()) return real;
+    if (isDirectory(real)) return real;
   } catch (error) {
     if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
   }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
@@ -10,6 +10,7 @@ import { hooksFile, writeHooks } from "../lxc/hooks.ts";
 import { defaultLxcPath } from "../lxc/lxc-programs.ts";
 import { formatRootfsPath } from "../lxc/rootfs-path.ts";
 import { containerConfig } from "../lxc/template.ts";
+import { isDirectory } from "../sys/is-directory.ts";
 import type { Store } from "../store.ts";
 
 /** Whether and how containers get LXC directories. */
@@ -42,11 +43,6 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
       hint: "make it first, or do without: --no-lxc",
     });
   return path;
-}
-
-/** Of what `path` leads to. False also where a part of it is missing or no directory. */
-export function isDirectory(path: string): boolean {
-  return existsSync(path) && statSync(path).isDirectory();
 }
 
 /** Writes the hooks that containers' configs take in, where they are not as they should be. */

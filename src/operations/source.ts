@@ -1,9 +1,8 @@
 import { createReadStream, openSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import picomatch from "picomatch";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import type { RawChange } from "../model/change.ts";
-import { baseName, byteStringOf, parentPath, ROOT } from "../model/name.ts";
+import { byteStringOf } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import { plainStream } from "../sources/decompress.ts";
 import { directoryChanges } from "../sources/directory.ts";
@@ -11,6 +10,7 @@ import { tarChanges } from "../sources/tar.ts";
 import { TreeBuilder } from "../trees/builder.ts";
 import type { Tree } from "../trees/tree-store.ts";
 import type { Context } from "./context.ts";
+import { Exclusion } from "./exclusion.ts";
 
 export interface SourceParams {
   /** A directory, a tar (plain, gzip, xz or zstd), or `-` for a tar on `Context.input`. */
@@ -25,9 +25,12 @@ export interface SourceParams {
 export async function readSource(context: Context, params: SourceParams): Promise<Tree> {
   const { store } = context;
   const builder = new TreeBuilder(store.trees);
-  const excluded = excluder(params.exclude ?? []);
-  for await (const batch of openSource(context, params, excluded)) {
-    for (const change of batch) if (!excluded(change.path)) builder.apply(change);
+  const exclusion = new Exclusion(params.exclude ?? []);
+  for await (const batch of openSource(context, params, exclusion)) {
+    for (const change of batch) {
+      const kept = exclusion.keep(change);
+      if (kept !== undefined) builder.apply(kept);
+    }
   }
   return builder.finish();
 }
@@ -37,11 +40,7 @@ export function describeSource({ source }: SourceParams): string {
   return source === "-" ? "standard input" : resolve(source);
 }
 
-function openSource(
-  context: Context,
-  params: SourceParams,
-  excluded: (path: TreePath) => boolean,
-): AsyncIterable<readonly RawChange[]> {
+function openSource(context: Context, params: SourceParams, exclusion: Exclusion): AsyncIterable<readonly RawChange[]> {
   const { store, signal } = context;
   const { source } = params;
   const began = store.chunks.stats();
@@ -64,7 +63,7 @@ function openSource(
   const type = sourceType(source);
   if (type === "directory") {
     const inside = pathBelow(realpathSync(source), store.paths.directory);
-    const exclude = (path: TreePath): boolean => path === inside || excluded(path);
+    const exclude = (path: TreePath): boolean => path === inside || exclusion.covers(path);
     return directoryChanges(source, writer, { exclude, oneFileSystem: params.oneFileSystem ?? false, ...options });
   }
   const file = createReadStream("", { fd: openFile(source), highWaterMark: 1 << 20 });
@@ -105,19 +104,4 @@ function reading<T>(source: string, call: () => T): T {
 function pathBelow(outer: string, inner: string): TreePath | undefined {
   const prefix = outer === "/" ? "/" : `${outer}/`;
   return inner.startsWith(prefix) ? byteStringOf(inner.slice(prefix.length)) : undefined;
-}
-
-function excluder(globs: readonly string[]): (path: TreePath) => boolean {
-  if (globs.length === 0) return () => false;
-  const [names, paths] = [globs.filter((glob) => !glob.includes("/")), globs.filter((glob) => glob.includes("/"))];
-  const options = { dot: true };
-  const fitsName = picomatch(names.map(byteStringOf), options);
-  const fitsPath = picomatch(
-    paths.map((glob) => byteStringOf(glob.replace(/^\.?\//, "").replace(/\/$/, ""))),
-    options,
-  );
-  return (path) => {
-    for (let at = path; at !== ROOT; at = parentPath(at)) if (fitsName(baseName(at)) || fitsPath(at)) return true;
-    return false;
-  };
 }

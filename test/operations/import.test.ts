@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
-import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
+import { cp, link, mkdir, symlink, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { exportTree, importLayer, info, show, status, Store } from "../../src/index.ts";
 import { lookupPath } from "../../src/trees/path-lookup.ts";
@@ -84,6 +84,27 @@ test("import: a glob without a slash fits names anywhere, one with a slash paths
   }
   const all = await importLayer(at.context, { source: at.source, name: "c", exclude: ["*"] });
   assert.equal(all.entries, 0);
+});
+
+test("import: a hard link to what is left out is the file, from a directory and a tar alike", async () => {
+  await using at = await openTestHost();
+  for (const name of ["b", "c", "d"]) await link(`${at.source}/bin/tool`, `${at.source}/bin/${name}`);
+  const tar = `${at.path}/source.tar`;
+  // All but one of the four are links to it.
+  for (const order of [
+    ["tool", "b", "c", "d"],
+    ["d", "tool", "b", "c"],
+    ["c", "d", "tool", "b"],
+  ]) {
+    const first = order.map((name) => `bin/${name}`);
+    await run("tar", ["--format=pax", "--no-recursion", "-cf", tar, "-C", at.source, ".", "bin", ...first]);
+    await run("tar", ["--format=pax", "-rf", tar, "-C", at.source, "etc", "empty"]);
+    for (const [i, exclude] of [["tool"], ["tool", "d"], ["bin/b", "bin/tool", "bin/c"], ["bin"]].entries()) {
+      const { digest } = await importLayer(at.context, { source: at.source, name: `a${i}`, exclude, replace: true });
+      const ofTar = await importLayer(at.context, { source: tar, name: `b${i}`, exclude, replace: true });
+      assert.equal(ofTar.digest, digest, `${order.join(" ")} without ${exclude.join(" ")}`);
+    }
+  }
 });
 
 test("import: a store inside the source is left out, however its path was written", async () => {
