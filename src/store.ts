@@ -1,12 +1,4 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
@@ -53,6 +45,7 @@ export class Store implements AsyncDisposable {
   readonly exports: SharedExports;
   readonly #meta: Kv;
   readonly #owned: readonly Owned[];
+  #lastChange: Promise<void> = Promise.resolve();
 
   private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: readonly Owned[]) {
     this.paths = paths;
@@ -106,9 +99,18 @@ export class Store implements AsyncDisposable {
 
   /**
    * Makes trees and content durable, and only then the names that reach them: after a power cut a name is there with
-   * all it stands for, or it is not there.
+   * all it stands for, or it is not there. Calls that overlap come one after the other: what the second shares with the
+   * first is durable then.
+   *
+   * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it; NO_SPACE
    */
   async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+    const change = this.#lastChange.then(() => this.#change(command, changes, layers));
+    this.#lastChange = change.catch(() => undefined);
+    await change;
+  }
+
+  async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
     const newChunks = await this.chunks.flush();
     const newNodes = await this.nodes.flush();
     if (newChunks || newNodes) await this.#meta.barrier();

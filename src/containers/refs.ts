@@ -19,7 +19,6 @@ import type { HistoryEntry, Layer, Ref, RefChange } from "./records.ts";
 export class Refs {
   readonly #meta: Kv;
   #nextEntry: number;
-  #lastChange: Promise<void> = Promise.resolve();
 
   private constructor(meta: Kv, nextEntry: number) {
     this.#meta = meta;
@@ -88,17 +87,11 @@ export class Refs {
 
   /**
    * Changes names, writes the history of it, and syncs: one batch, all or nothing, safe from a power cut on return.
-   * What the new refs and layers name must be durable before. Calls that overlap come one after the other.
+   * What the new refs and layers name must be durable before. One call at a time: `Store.change` sees to that.
    *
    * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it
    */
   async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
-    const change = this.#lastChange.then(() => this.#change(command, changes, layers));
-    this.#lastChange = change.catch(() => undefined);
-    await change;
-  }
-
-  async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
     const historyAt = historyKey(this.#nextEntry);
     const entry = encodeHistoryEntry({ time: timestamp(), command, changes });
     const operations: Operation[] = [{ type: "put", key: historyAt, value: sealRecord(historyAt, entry) }];

@@ -110,22 +110,6 @@ test("refs: a change whose before does not hold changes nothing at all", async (
   assert.equal(entries, 1);
 });
 
-test("refs: changes at once come one after the other, each with its entry", async () => {
-  await using at = await openRefs();
-  const { refs, meta } = at;
-  const names = Array.from({ length: 50 }, (_, i) => `c${String(i).padStart(2, "0")}`);
-  await Promise.all(names.map((name) => refs.change(name, [{ name, before: null, after: container }])));
-  const rivals = await Promise.allSettled(
-    ["a", "b"].map((text) => refs.change(text, [{ name: "rival", before: null, after: layerRef(text) }])),
-  );
-  assert.deepEqual(rivals.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
-  const reopened = await Refs.open(meta);
-  await reopened.change("last", [{ name: "c00", before: container, after: null }]);
-  const commands: string[] = [];
-  for await (const { command } of reopened.history()) commands.unshift(command);
-  assert.deepEqual(commands, [...names, rivals[0]?.status === "fulfilled" ? "a" : "b", "last"]);
-});
-
 test("refs: a damaged record is left out of the list and reported; finding it fails", async () => {
   await using at = await openRefs();
   const { refs, meta } = at;

@@ -120,3 +120,25 @@ test("open: by whatever path one comes, containers are the store's own", async (
   );
   assert.notEqual((await capture(context, { name: "web" })).captured, null);
 });
+
+test("store: changes of names at once come one after the other, each with its entry in the history", async () => {
+  await using at = await openTestHost();
+  const { digest } = await create(at.context, { source: at.source, name: "c", noLxc: true });
+  const ref = at.store.refs.find("c") ?? assert.fail();
+  const names = Array.from({ length: 50 }, (_, i) => `c${i}`);
+  await Promise.all(names.map((name) => at.store.change(name, [{ name, before: null, after: ref }])));
+  const rivals = await Promise.allSettled(
+    ["a", "b"].map((text) => at.store.change(text, [{ name: "rival", before: null, after: ref }])),
+  );
+  assert.deepEqual(
+    rivals.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  await at.store[Symbol.asyncDispose]();
+  await using store = await Store.open(at.store.paths.directory);
+  await store.change("last", [{ name: "c0", before: ref, after: null }]);
+  const commands: string[] = [];
+  for await (const { command } of store.refs.history()) commands.unshift(command);
+  assert.deepEqual(commands, ["a test", ...names, "a", "last"]);
+  assert.equal(store.refs.treeOf(ref), digest);
+});
