@@ -1,8 +1,9 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import type { Ref } from "../containers/records.ts";
 import { errnoOf } from "../errors.ts";
-import { readContainerDirectory } from "../lxc/container-directory.ts";
+import { getValue, readConfig } from "../lxc/config-file.ts";
 import { defaultLxcPath } from "../lxc/lxc-programs.ts";
+import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Store } from "../store.ts";
 
@@ -10,7 +11,8 @@ import type { Store } from "../store.ts";
 export interface ForeignContainer {
   readonly name: string;
   readonly lxcPath: string;
-  readonly lower: Digest;
+  /** Those of its lowers that are exports of the store, the topmost first; at least one. */
+  readonly lowers: readonly Digest[];
 }
 
 /** In the LXC paths that the store's containers are in, its setting, and LXC's own. */
@@ -30,13 +32,19 @@ export function foreignContainers(
   for (const lxcPath of paths) {
     for (const name of namesIn(lxcPath)) {
       if (name.startsWith(".") || known.has(`${lxcPath}/${name}`)) continue;
-      const directory = readContainerDirectory(`${lxcPath}/${name}`);
-      if (directory.type === "none") continue;
-      const lower = store.exports.keyOf(directory.rootfs.lowers[0] ?? "");
-      if (lower !== undefined) found.push({ name, lxcPath, lower });
+      const lowers = lowersOf(`${lxcPath}/${name}/config`).flatMap((lower) => store.exports.keyOf(lower) ?? []);
+      if (lowers.length > 0) found.push({ name, lxcPath, lowers });
     }
   }
   return found;
+}
+
+/** Whatever it is that stands on them: an overlay of any number of lowers, or one directory. */
+function lowersOf(configFile: string): readonly string[] {
+  if (!existsSync(configFile)) return [];
+  const rootfs = parseRootfsPath(getValue(readConfig(configFile), "lxc.rootfs.path") ?? "");
+  if (rootfs.type === "overlay") return rootfs.lowers;
+  return rootfs.type === "directory" ? [rootfs.path] : [];
 }
 
 function namesIn(directory: string): string[] {

@@ -123,11 +123,11 @@ async function containerItem(
   };
 }
 
-function foreignItem({ name, lxcPath, lower }: ReturnType<typeof foreignContainers>[number]): ListItem {
+function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContainers>[number]): ListItem {
   return {
     name,
     type: "foreign",
-    parent: lower,
+    parent: lowers[0] ?? null,
     created: null,
     digest: null,
     files: null,

@@ -76,7 +76,10 @@ export interface RemoveParams {
   readonly force?: boolean;
 }
 
-/** Removes names, and containers' LXC directories with them. All are checked before the first is touched. */
+/**
+ * Removes names, and containers' LXC directories with them, but for those that are another's by now. All are checked before
+ * the first is touched.
+ */
 export async function remove(context: Context, params: RemoveParams): Promise<{ readonly removed: readonly string[] }> {
   const { store, command } = context;
   const names = [...new Set(params.names)];

@@ -78,7 +78,7 @@ async function usersOfExports(context: Context): Promise<Map<Digest, string[]>> 
     refs.push([name, ref]);
     if (ref.type === "container" && ref.lxcPath !== null) add(ref.lower, name);
   }
-  for (const { name, lower } of foreignContainers(store, refs)) add(lower, name);
+  for (const { name, lowers } of foreignContainers(store, refs)) for (const lower of new Set(lowers)) add(lower, name);
   return users;
 }
 

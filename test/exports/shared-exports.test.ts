@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { appendFile, mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { create, importLayer, listExports, remove, unexport } from "../../src/index.ts";
+import { create, importLayer, list, listExports, remove, unexport } from "../../src/index.ts";
 import { compareManifests } from "../support/compare.ts";
 import { isRoot, run } from "../support/run.ts";
 import { assertNothingHalfMade, FOR_ANYBODY, openTestHost, startContainer } from "../operations/support.ts";
@@ -119,11 +119,17 @@ test("exports: a container that the store does not know, but stands on one, keep
   await writeFile(`${lxcPath}/copy/config`, config.replaceAll("/web/", "/copy/"));
   await remove(context, { names: ["web"] });
   assert.deepEqual((await listExports(context))[0]?.users, ["other", "copy"]);
+  const [foreign] = await list(context, { only: "foreign" });
+  assert.deepEqual([foreign?.name, foreign?.parent, foreign?.lxcDirectory], ["copy", digest, `${lxcPath}/copy`]);
   await remove(context, { names: ["other"] });
   // Nothing of ours names the path any more: the setting does.
   await at.store.settings.set("lxc.path", lxcPath);
-  assert.deepEqual(await unexport(context, {}), { removed: [] });
-  await assert.rejects(unexport(context, { refs: [digest] }), { code: "REFUSED" });
+  const path = at.store.exports.path(digest);
+  for (const rootfs of [undefined, `overlay:/srv/top:${path}:/srv/upper`, `dir:${path}`, path]) {
+    if (rootfs !== undefined) await writeFile(`${lxcPath}/copy/config`, `lxc.rootfs.path = ${rootfs}\n`);
+    assert.deepEqual(await unexport(context, {}), { removed: [] }, rootfs);
+    await assert.rejects(unexport(context, { refs: [digest] }), { code: "REFUSED" }, rootfs);
+  }
 });
 
 test("exports: who may mount sees them read-only, others by a symlink; a kill between leaves no gap", async () => {
