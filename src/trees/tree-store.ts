@@ -110,6 +110,13 @@ export class TreeStore {
     return page.rows;
   }
 
+  /** As `leafRows`, for whoever keeps what is on the page: the page itself is not kept. */
+  readLeaf(leaf: PageRef): DirectoryRows {
+    const page = requireSummary(decodeDirectoryPage(this.nodes.get(leaf.page), leaf.page), leaf);
+    // A directory's only page is not known to be a leaf before it is read.
+    return "pages" in page ? this.leafRows(leaf) : page.rows;
+  }
+
   #directoryPage(ref: PageRef): Page<DirectoryRows> {
     const page = this.#directories.get(ref.page, () => decodeDirectoryPage(this.nodes.get(ref.page), ref.page));
     return requireSummary(page, ref);

@@ -1,0 +1,186 @@
+import type { LinkGroup } from "../model/change.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Node } from "../model/node.ts";
+import { totalsOf } from "../model/node.ts";
+import type { Tree, TreeStore } from "../trees/tree-store.ts";
+import { Entry } from "./entry.ts";
+import type { Attributes, Leaf } from "./entry.ts";
+import type { Names } from "./resolver.ts";
+
+/** Entries of all trees together that are kept, at about 250 bytes each. */
+const MAX_ENTRIES = 250_000;
+
+/** Trees that views look into. Each is one object, so that all views of a tree share what was looked up in it. */
+export class LowerTrees {
+  readonly #store: TreeStore;
+  readonly #room: Room;
+  readonly #trees = new Map<Digest, WeakRef<LowerTree>>();
+
+  /** Borrows `store`. */
+  constructor(store: TreeStore, maxEntries: number = MAX_ENTRIES) {
+    this.#store = store;
+    this.#room = new Room(maxEntries);
+  }
+
+  /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID, FORMAT_NEWER */
+  get(digest: Digest): LowerTree {
+    const known = this.#trees.get(digest)?.deref();
+    if (known !== undefined) return known;
+    for (const [other, tree] of this.#trees) if (tree.deref() === undefined) this.#trees.delete(other);
+    const tree = new LowerTree(this.#store, this.#store.tree(digest), this.#room);
+    this.#trees.set(digest, new WeakRef(tree));
+    return tree;
+  }
+}
+
+/** Counts kept entries. When there are too many, all are dropped: an era ends. */
+class Room {
+  readonly #max: number;
+  #taken = 0;
+  era = 1;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  take(entries: number): void {
+    if (this.#taken > 0 && this.#taken + entries > this.#max) {
+      this.#taken = 0;
+      this.era++;
+    }
+    this.#taken += entries;
+  }
+}
+
+/**
+ * The entries of an immutable tree by their paths, read page by page where somebody looks.
+ *
+ * One map holds them all under their whole paths: a map in each directory would cost 75 bytes an entry more. A leaf page is
+ * there entirely or not at all, so a name that is not there needs no entry of its own. bench/resolver.ts.
+ */
+export class LowerTree implements Names {
+  readonly tree: Tree;
+  readonly root: Entry;
+  readonly #store: TreeStore;
+  readonly #room: Room;
+  readonly #attributes = new SharedAttributes();
+  #entries = new Map<string, Entry>();
+  #era = 0;
+
+  constructor(store: TreeStore, tree: Tree, room: Room) {
+    this.#store = store;
+    this.#room = room;
+    this.tree = tree;
+    this.root = this.#entry(tree.root, "", ROOT_ORDINAL);
+  }
+
+  at(path: string): Entry | undefined {
+    return this.#entries.get(path);
+  }
+
+  find(directory: Entry, name: string): Entry | undefined {
+    const { leaves } = directory;
+    const leaf = leaves.length < 2 ? leaves[0] : leaves[firstAtLeast(leaves, name)];
+    if (leaf === undefined) return undefined;
+    this.#load(directory, leaf);
+    return this.#entries.get(`${directory.path}/${name}`);
+  }
+
+  *entries(directory: Entry): Generator<readonly Entry[]> {
+    for (const leaf of directory.leaves) yield this.#load(directory, leaf);
+  }
+
+  inode(entry: Entry): number {
+    return entry.linked ? this.#firstName(entry).ordinal : entry.ordinal;
+  }
+
+  links(entry: Entry): number {
+    return this.#group(entry)?.length ?? 1;
+  }
+
+  /** The decoded node, from its page. */
+  node(entry: Entry): Node {
+    const node = this.#store.lookup(this.tree, entry.path.slice(1));
+    if (node === undefined) throw new Error(`${entry.path} is not in its own tree`);
+    return node;
+  }
+
+  #group(entry: Entry): LinkGroup | undefined {
+    return entry.linked ? this.#store.linkMap(this.tree).get(entry.path.slice(1)) : undefined;
+  }
+
+  #firstName(entry: Entry): Entry {
+    const first = this.#group(entry)?.[0];
+    if (first === undefined) return entry;
+    let at: Entry | undefined = this.root;
+    for (const name of first.split("/")) at &&= this.find(at, name);
+    return at ?? entry;
+  }
+
+  #load(directory: Entry, leaf: Leaf): readonly Entry[] {
+    if (leaf.era === this.#room.era && this.#era === leaf.era) return leaf.entries;
+    const rows = this.#store.readLeaf(leaf.ref);
+    this.#room.take(rows.size);
+    if (this.#era !== this.#room.era) {
+      this.#era = this.#room.era;
+      this.#entries = new Map([["/", this.root]]);
+    }
+    const entries: Entry[] = new Array<Entry>(rows.size);
+    let ordinal = leaf.firstIno;
+    let i = 0;
+    for (const [name, node] of rows) {
+      const entry = this.#entry(node, `${directory.path}/${name}`, ordinal);
+      this.#entries.set(entry.path, entry);
+      entries[i++] = entry;
+      ordinal += totalsOf(node).entries;
+    }
+    leaf.entries = entries;
+    leaf.era = this.#era;
+    return entries;
+  }
+
+  #entry(node: Node, path: string, ordinal: number): Entry {
+    const leaves: Leaf[] = [];
+    if (node.type === "directory") {
+      let firstIno = ordinal + 1;
+      for (const ref of this.#store.leaves(node.listing)) {
+        leaves.push({ ref, firstIno, entries: NO_ENTRIES, era: 0 });
+        firstIno += ref.entries ?? 0;
+      }
+    }
+    return Entry.of(node, path, ordinal, this.#attributes.of(node), leaves);
+  }
+}
+
+const ROOT_ORDINAL = 1;
+const NO_ENTRIES: readonly Entry[] = [];
+
+function firstAtLeast(leaves: readonly Leaf[], name: string): number {
+  let low = 0;
+  let high = leaves.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const lastKey = leaves[middle]?.ref.lastKey;
+    if (lastKey !== undefined && lastKey < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Files of one package were made at one time by one owner. */
+class SharedAttributes {
+  readonly #recent = new Map<string, Attributes>();
+
+  of({ uid, gid, mtimeSec, mtimeNsec, xattrs }: Node): Attributes {
+    if (xattrs.length > 0) return { uid, gid, mtimeSec, mtimeNsec, xattrs };
+    const key = `${uid} ${gid} ${mtimeSec} ${mtimeNsec}`;
+    let shared = this.#recent.get(key);
+    if (shared === undefined) {
+      if (this.#recent.size === RECENT_ATTRIBUTES) this.#recent.clear();
+      this.#recent.set(key, (shared = { uid, gid, mtimeSec, mtimeNsec, xattrs }));
+    }
+    return shared;
+  }
+}
+
+const RECENT_ATTRIBUTES = 1000;
