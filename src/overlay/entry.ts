@@ -121,6 +121,11 @@ export class Entry {
     return typeof this.#data === "string" ? NO_LEAVES : (this.#data ?? NO_LEAVES);
   }
 
+  /** Of a file: nothing of it was ever written. */
+  get isHole(): boolean {
+    return this.#data === null && (this.#bits & SPARSE) !== 0;
+  }
+
   /** Of a file. */
   get content(): Content {
     const packed = this.#data;

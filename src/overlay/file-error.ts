@@ -1,0 +1,31 @@
+import { constants } from "node:os";
+import { getSystemErrorMap } from "node:util";
+import { StoreError } from "../errors.ts";
+
+/** An error as node:fs throws it: `ENOENT: no such file or directory, stat '/x'`. */
+export function fileError(code: string, syscall: string, path?: string, options?: ErrorOptions): Error {
+  const errno = -((constants.errno as Readonly<Record<string, number>>)[code] ?? 0);
+  const [, reason = "no data available"] = getSystemErrorMap().get(errno) ?? [];
+  const place = path === undefined ? "" : ` '${path}'`;
+  const error = new Error(`${code}: ${reason}, ${syscall}${place}`, options);
+  return Object.assign(error, { errno, code, syscall }, path === undefined ? {} : { path });
+}
+
+/**
+ * Damage in the store as a reader of files knows it: EIO with the path. The cause says which chunk or node, and all else
+ * stays readable. Any other error is itself.
+ */
+export function readError(error: unknown, syscall: string, path: string): unknown {
+  if (!(error instanceof StoreError)) return error;
+  return fileError("EIO", syscall, path, { cause: error });
+}
+
+/** As Node's for arguments of no use: `kind` says which. */
+export function argumentError(kind: "TYPE" | "VALUE", message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: `ERR_INVALID_ARG_${kind}` });
+}
+
+export function rangeError(name: string, range: string, received: unknown): RangeError {
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${String(received)}`;
+  return Object.assign(new RangeError(message), { code: "ERR_OUT_OF_RANGE" });
+}

@@ -1,0 +1,181 @@
+import { constants } from "node:fs";
+import type { BigIntStats, PathLike, Stats } from "node:fs";
+import { posix } from "node:path";
+import { byteStringOf } from "../model/name.ts";
+import { encodeName, openFlags, optionsOf, readTarget } from "./arguments.ts";
+import type { NameEncoding, Options, ReadOptions, WithEncoding } from "./arguments.ts";
+import { ViewDir } from "./dir.ts";
+import type { Entry } from "./entry.ts";
+import { fileError } from "./file-error.ts";
+import { ViewDirent } from "./stats.ts";
+import { displayPath } from "./view-core.ts";
+import type { ViewCore } from "./view-core.ts";
+
+export interface StatOptions {
+  readonly bigint?: boolean | undefined;
+  /** false: undefined, not ENOENT, for what is not there. */
+  readonly throwIfNoEntry?: boolean | undefined;
+}
+
+export interface ReaddirOptions extends WithEncoding {
+  readonly withFileTypes?: boolean | undefined;
+  /** Also all below; symlinks are not followed. */
+  readonly recursive?: boolean | undefined;
+}
+
+type AnyDirent = ViewDirent<string | Buffer>;
+export type Listing = (string | Buffer)[] | AnyDirent[];
+
+/** The functions of node:fs that read and do not wait. */
+export class SyncFace {
+  readonly #core: ViewCore;
+
+  constructor(core: ViewCore) {
+    this.#core = core;
+  }
+
+  readonly statSync = (path: PathLike, options?: StatOptions): Stats | BigIntStats | undefined =>
+    this.#stat(path, true, options);
+
+  readonly lstatSync = (path: PathLike, options?: StatOptions): Stats | BigIntStats | undefined =>
+    this.#stat(path, false, options);
+
+  readonly fstatSync = (fd: number, options?: StatOptions): Stats | BigIntStats =>
+    this.#core.stat(this.#core.opened(fd, "fstat").entry, options?.bigint === true);
+
+  readonly existsSync = (path: PathLike): boolean => {
+    try {
+      return typeof this.#core.find(path, true, "access") !== "string";
+    } catch {
+      // As node:fs: what is no path does not exist.
+      return false;
+    }
+  };
+
+  readonly accessSync = (path: PathLike, mode: number = constants.F_OK): void => {
+    const entry = this.#core.get(path, true, "access");
+    const fail = (code: string): Error => fileError(code, "access", displayPath(path));
+    if ((mode & constants.W_OK) !== 0 && (entry.isFile || entry.isDirectory)) throw fail("EROFS");
+    if ((mode & constants.X_OK) !== 0 && !entry.isDirectory && (entry.mode & 0o111) === 0) throw fail("EACCES");
+  };
+
+  readonly readdirSync = (path: PathLike, options?: Options<ReaddirOptions>): Listing => {
+    const { encoding, withFileTypes = false, recursive = false } = optionsOf(options);
+    const directory = this.#core.directory(path, "scandir");
+    const walk = recursive ? this.#below(directory, path) : this.#core.entries(directory, "scandir", path);
+    const as = encoding ?? "utf8";
+    const top = displayPath(path);
+    const depth = directory.path.length + 1;
+    if (!withFileTypes) return Array.from(walk, ({ path: below }) => encodeName(below.slice(depth), as));
+    return Array.from(walk, (entry) => {
+      const above = entry.path.slice(depth, Math.max(entry.path.lastIndexOf("/"), depth));
+      return new ViewDirent(entry, encodeName(entry.name, as), above === "" ? top : posix.join(top, displayText(above)));
+    });
+  };
+
+  readonly opendirSync = (path: PathLike, options?: Options<WithEncoding>): ViewDir => {
+    const { encoding } = optionsOf(options);
+    const directory = this.#core.directory(path, "opendir");
+    return new ViewDir(displayPath(path), this.#core.entries(directory, "scandir", path), encoding ?? "utf8");
+  };
+
+  readonly readlinkSync = (path: PathLike, options?: Options<WithEncoding>): string | Buffer => {
+    const { encoding } = optionsOf(options);
+    const entry = this.#core.get(path, false, "readlink");
+    if (!entry.isSymlink) throw fileError("EINVAL", "readlink", displayPath(path));
+    return encodeName(entry.target, encoding ?? "utf8");
+  };
+
+  /** As `fs.realpathSync.native`: node's other one takes ".." away before it looks at symlinks. */
+  readonly realpathSync: RealPath = withNative((path, options) => {
+    const { encoding } = optionsOf(options);
+    return encodeName(this.#core.realPath(path), encoding ?? "utf8");
+  });
+
+  readonly openSync = (path: PathLike, flags?: string | number | null): number =>
+    this.#core.open(path, openFlags(flags));
+
+  readonly closeSync = (fd: number): void => this.#core.close(fd);
+
+  readonly readSync = (
+    fd: number,
+    buffer: NodeJS.ArrayBufferView,
+    offsetOrOptions?: number | ReadOptions | null,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): number => {
+    const options =
+      typeof offsetOrOptions === "object" && offsetOrOptions !== null
+        ? offsetOrOptions
+        : { offset: offsetOrOptions ?? null, length: length ?? null, position: position ?? null };
+    return this.#core.read(this.#core.opened(fd, "read"), readTarget(buffer, options));
+  };
+
+  readonly readFileSync = (
+    path: PathLike | number,
+    options?: Options<{ readonly flag?: string | number | undefined }>,
+  ): string | Buffer => {
+    const { encoding, flag } = optionsOf(options);
+    const fd = typeof path === "number" ? path : this.openSync(path, flag);
+    try {
+      return decodeBytes(Buffer.concat([...this.#core.rest(this.#core.opened(fd, "read"))]), encoding);
+    } finally {
+      if (typeof path !== "number") this.closeSync(fd);
+    }
+  };
+
+  /** The value, byte for byte. @throws ENODATA if there is no such attribute */
+  readonly getxattrSync = (path: PathLike, name: string): Buffer => this.#xattr(path, name, true, "getxattr");
+  readonly lgetxattrSync = (path: PathLike, name: string): Buffer => this.#xattr(path, name, false, "lgetxattr");
+  readonly listxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, true, "listxattr"));
+  readonly llistxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, false, "llistxattr"));
+
+  #stat(path: PathLike, follow: boolean, options: StatOptions | undefined): Stats | BigIntStats | undefined {
+    const syscall = follow ? "stat" : "lstat";
+    const found = this.#core.find(path, follow, syscall);
+    if (typeof found !== "string") return this.#core.stat(found, options?.bigint === true);
+    if (found === "ENOENT" && options?.throwIfNoEntry === false) return undefined;
+    throw fileError(found, syscall, displayPath(path));
+  }
+
+  #xattr(path: PathLike, name: string, follow: boolean, syscall: string): Buffer {
+    const bytes = byteStringOf(name);
+    const found = this.#core.get(path, follow, syscall).attributes.xattrs.find((xattr) => xattr.name === bytes);
+    if (found === undefined) throw fileError("ENODATA", syscall, displayPath(path));
+    return Buffer.from(found.value);
+  }
+
+  /** Level by level, as node:fs lists. */
+  *#below(directory: Entry, path: PathLike): Generator<Entry> {
+    const directories = [directory];
+    for (const each of directories) {
+      for (const entry of this.#core.entries(each, "scandir", path)) {
+        yield entry;
+        if (entry.isDirectory) directories.push(entry);
+      }
+    }
+  }
+}
+
+interface RealPathFunction {
+  (path: PathLike, options?: Options<WithEncoding>): string | Buffer;
+}
+export interface RealPath extends RealPathFunction {
+  readonly native: RealPathFunction;
+}
+
+function withNative(realPath: RealPathFunction): RealPath {
+  return Object.assign(realPath, { native: realPath });
+}
+
+export function decodeBytes(bytes: Buffer, encoding: NameEncoding | null | undefined): string | Buffer {
+  return encoding == null || encoding === "buffer" ? bytes : bytes.toString(encoding);
+}
+
+function displayText(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString();
+}
+
+function xattrNames(entry: Entry): string[] {
+  return entry.attributes.xattrs.map(({ name }) => displayText(name));
+}
