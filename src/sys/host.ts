@@ -30,10 +30,6 @@ export function capabilities(): ReadonlySet<string> {
   return new Set(CAPABILITIES.filter((_, bit) => (bits >> BigInt(bit)) & 1n));
 }
 
-export function isRoot(): boolean {
-  return process.geteuid?.() === 0;
-}
-
 /** By bit, as in linux/capability.h. */
 const CAPABILITIES: readonly string[] =
   `CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE

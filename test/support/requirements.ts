@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
+import { capabilities } from "../../src/sys/host.ts";
 import { skipReason as loopSkipReason } from "./loop.ts";
 import { rootfsSkipReason, type RootfsName } from "./rootfs.ts";
 import { hasCommand, isRoot } from "./run.ts";
@@ -46,8 +47,10 @@ function rootSkipReason(): string | undefined {
   return isRoot() ? undefined : "needs root";
 }
 
-function lxcSkipReason(): string | undefined {
+/** Why containers cannot be started here, or undefined if they can. */
+export function lxcSkipReason(): string | undefined {
   if (!isRoot()) return "starting containers needs root";
+  if (!capabilities().has("CAP_SYS_ADMIN")) return "starting containers needs CAP_SYS_ADMIN";
   const missing = ["lxc-start", "lxc-stop", "lxc-attach", "lxc-copy"].filter((command) => !hasCommand(command));
   if (missing.length > 0) return `LXC is not installed: no ${missing.join(", ")}`;
   if (!/\bcgroup2?\b/.test(readFileSync("/proc/self/mountinfo", "utf8"))) return "no cgroup hierarchy is mounted";

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { hasCommand, isRoot, run } from "./run.ts";
 
@@ -21,15 +22,19 @@ const RECIPES = {
 export type RootfsName = keyof typeof RECIPES;
 
 /** The tar of a root filesystem, as mmdebstrap wrote it. Shared by all tests: do not change it. */
-export async function rootfsTar(name: RootfsName): Promise<string> {
+export async function rootfsTar(name: RootfsName, signal?: AbortSignal): Promise<string> {
   const path = `${fixture(name)}.tar`;
   await makeOnce(path, async (partial) => {
     const { suite, include } = RECIPES[name];
     const packages = include.length > 0 ? [`--include=${include.join(",")}`] : [];
     const args = ["--quiet", "--variant=minbase", "--format=tar", ...packages, suite, partial];
-    // mmdebstrap unpacks below TMPDIR, which must allow devices.
-    const debootstrap = () => run("mmdebstrap", args, { env: { TMPDIR: FOLDER } });
-    await debootstrap().catch(debootstrap);
+    // mmdebstrap unpacks below TMPDIR, which must allow devices, and of a user who is not root be open to others.
+    const env = { TMPDIR: isRoot() ? FOLDER : "/var/tmp" };
+    const debootstrap = () => run("mmdebstrap", args, { env, ...(signal && { signal }) });
+    await debootstrap().catch(() => {
+      signal?.throwIfAborted();
+      return debootstrap();
+    });
   });
   return path;
 }
@@ -49,15 +54,18 @@ export async function unpackedRootfs(name: RootfsName): Promise<string> {
   return path;
 }
 
-/** Why the two above cannot work here, or undefined if they can. */
+/**
+ * Why `rootfsTar(name)` cannot work here, or undefined if it seems to: mmdebstrap of a user who is not root needs
+ * user namespaces and subordinate ids besides. `unpackedRootfs(name)` needs root.
+ */
 export function rootfsSkipReason(name: RootfsName): string | undefined {
-  if (existsSync(`${fixture(name)}.unpacked`)) return undefined;
-  if (!isRoot()) return `making the root filesystem "${name}" needs root`;
   if (existsSync(`${fixture(name)}.tar`)) return undefined;
-  return hasCommand("mmdebstrap") ? undefined : `making the root filesystem "${name}" needs mmdebstrap`;
+  if (!hasCommand("mmdebstrap")) return "mmdebstrap is not installed";
+  return !isRoot() && process.geteuid?.() === 0 ? "mmdebstrap does not work in a user namespace" : undefined;
 }
 
-const FOLDER = process.env["DELTA0_FIXTURES"] ?? "/var/tmp/delta0-fixtures";
+const FOLDER =
+  process.env["DELTA0_FIXTURES"] ?? (isRoot() ? "/var/tmp/delta0-fixtures" : join(homedir(), ".cache/delta0-fixtures"));
 
 /** Named after the recipe's digest too: a changed recipe is another fixture. */
 function fixture(name: RootfsName): string {

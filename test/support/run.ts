@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 interface RunOptions {
@@ -7,6 +7,8 @@ interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Exit codes that are no failure. Default: 0 alone. */
   readonly allowed?: readonly number[];
+  /** Ends the program. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -20,6 +22,7 @@ export async function run(command: string, args: readonly string[], options: Run
     cwd: options.cwd,
     env: { ...process.env, PATH: SEARCH_PATH, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
+    ...(options.signal && { signal: options.signal }),
   });
   const output: Buffer[] = [];
   const errors: Buffer[] = [];
@@ -40,8 +43,9 @@ export function hasCommand(name: string): boolean {
   return SEARCH_PATH.split(":").some((directory) => isExecutable(join(directory, name)));
 }
 
+/** Root of the machine: the one of a user namespace may neither make devices nor mount, nor be other users. */
 export function isRoot(): boolean {
-  return process.geteuid?.() === 0;
+  return process.geteuid?.() === 0 && /^ *0 +0 +4294967295$/m.test(readFileSync("/proc/self/uid_map", "latin1"));
 }
 
 // mkfs, losetup and chattr of some hosts stand where a user's PATH does not look.

@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { DirectoryHandle } from "../../src/sys/directory-handle.ts";
-import { isRoot } from "../../src/sys/host.ts";
+import { isRoot } from "../support/run.ts";
 
 /** For `test(name, rootOnly, …)`: prints why the test does not run. */
 export const rootOnly: { skip: string | false } = { skip: isRoot() ? false : "needs root" };
