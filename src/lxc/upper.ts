@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
@@ -25,13 +25,15 @@ export function isUncaptured(upper: string): boolean {
  * read, and then calls `finishCapture`.
  *
  * @returns false if there is nothing to capture
- * @throws {StoreError} REFUSED while the upper is mounted
+ * @throws {StoreError} REFUSED while the upper is mounted, UNSUPPORTED as `refuseHiddenLinks`
  */
 export function beginCapture(upper: string): boolean {
   if (!isUncaptured(upper)) return false;
   requireUnmounted(upper);
   const { parent } = placesOf(upper);
   if (isDirectory(`${parent}/${WORK}`)) {
+    // Without its index the next mount would show these files as they are in the lower.
+    refuseHiddenLinks(upper);
     using handle = DirectoryHandle.open(parent);
     // Of an earlier capture that was not finished.
     removeIfThere(handle, CAPTURING);
@@ -57,6 +59,24 @@ export function finishCapture(upper: string): void {
   using handle = DirectoryHandle.open(placesOf(upper).parent);
   removeIfThere(handle, CAPTURING);
   handle.sync();
+}
+
+/**
+ * A mount with index=on keeps a lower hard link that was changed in the work directory beside `upper`. Under names that did
+ * not take part it is there alone: the upper does not tell all.
+ * Source: Linux, Documentation/filesystems/overlayfs.rst, "Inode properties"; fs/overlayfs/util.c, ovl_get_index_name.
+ *
+ * @throws {StoreError} UNSUPPORTED if there are such
+ */
+export function refuseHiddenLinks(upper: string): void {
+  for (const work of [WORK, CAPTURING]) {
+    const index = `${dirname(upper)}/${work}/index`;
+    if (!isDirectory(index) || !readdirSync(index, { withFileTypes: true }).some((entry) => entry.isFile())) continue;
+    throw new StoreError("UNSUPPORTED", {
+      what: `${upper} was mounted with index=on: hard links that were changed are in ${index}, where it cannot tell their names`,
+      hint: "copy what you need out of a mount; then use index=off (lxc.rootfs.options = index=off)",
+    });
+  }
 }
 
 /**

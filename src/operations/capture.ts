@@ -3,6 +3,7 @@ import { timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import type { Digest } from "../model/digest.ts";
+import { refuseHiddenLinks } from "../lxc/upper.ts";
 import { isDirectory } from "../sys/is-directory.ts";
 import { upperIsMounted } from "../sys/mounts.ts";
 import { changeContainer } from "./change-container.ts";
@@ -54,6 +55,7 @@ async function captureFrom(
       throw new StoreError("REFUSED", { reason: `${from} is mounted`, hint: "unmount what changes it" });
   };
   refuseMounted();
+  refuseHiddenLinks(directory);
   const tree = await readDelta(context, directory, before.ref.lower, dialect);
   refuseMounted();
   const after = { ...before.ref, tree: tree.digest, captured: timestamp() };

@@ -1,6 +1,6 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { timestamp } from "../containers/refs.ts";
-import { StoreError } from "../errors.ts";
+import { isStoreError, StoreError } from "../errors.ts";
 import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
@@ -103,6 +103,7 @@ async function captureUpper(
     finishCapture(upper);
     return { ref: captured, state: "stopped" };
   } catch (error) {
+    if (isStoreError(error, "UNSUPPORTED")) throw error;
     // It was started meanwhile: what was read is a mix, and so is what went wrong with it.
     if (!isWhole()) return { ref, state: "running" };
     throw error;

@@ -194,3 +194,25 @@ test("open: on a read-only filesystem it is NOT_PERMITTED, and nothing is damage
   await run("mount", ["-o", "remount,rw", small.path]);
   await (await Store.open(directory))[Symbol.asyncDispose]();
 });
+
+test("operations: an upper whose mount kept hard links in its index is refused, and left as it is", async (t) => {
+  if (!requireRoot(t)) return;
+  await using at = await openTestHost();
+  const { context, lxcPath } = at;
+  await run("ln", [`${at.source}/etc/hosts`, `${at.source}/etc/hosts-too`]);
+  await create(context, { source: at.source, name: "web", lxcPath, settings: ["lxc.rootfs.options=index=on"] });
+  await startContainer(context, "web");
+  const directory = `${lxcPath}/web`;
+  const { container } = await show(context, { ref: "web" });
+  const lower = context.store.exports.path(container?.lower ?? assert.fail());
+  await mkdir(`${directory}/work`);
+  await mkdir(`${at.path}/view`);
+  const options = `lowerdir=${lower},upperdir=${directory}/delta0,workdir=${directory}/work,index=on`;
+  await run("mount", ["-t", "overlay", "overlay", "-o", options, `${at.path}/view`]);
+  await run("sh", ["-c", `echo more >>${at.path}/view/etc/hosts && rm ${at.path}/view/etc/hosts`]);
+  await run("umount", [`${at.path}/view`]);
+  await assert.rejects(capture(context, { name: "web" }), { code: "UNSUPPORTED" });
+  await assert.rejects(capture(context, { name: "web", from: `${directory}/delta0` }), { code: "UNSUPPORTED" });
+  assert.ok(existsSync(`${directory}/work/index`));
+  assert.ok(!existsSync(`${directory}/capturing`));
+});
