@@ -87,8 +87,8 @@ async function chooseRootfs(given: string | undefined): Promise<string> {
 /** Two clones live at once on one shared export; each changes something of its own. */
 async function startClones(): Promise<void> {
   const bootsSystemd = has("base:/lib/systemd/systemd") || has("base:/sbin/init");
-  // A root filesystem without an init gets something that stays.
-  const init = bootsSystemd ? [] : ["--set", "lxc.init.cmd=/bin/sleep 1000"];
+  // A root filesystem without an init gets something that stays, and as process 1 heeds no signal but this.
+  const init = bootsSystemd ? [] : ["--set", "lxc.init.cmd=/bin/sleep 1000", "--set", "lxc.signal.halt=SIGKILL"];
   await delta0("create", "base", "web1", ...init);
   await delta0("clone", "web1", "web2");
   for (const name of ["web1", "web2"]) await lxc("lxc-start", "-n", name);
