@@ -1,7 +1,7 @@
 /** Whether anything depends on how deep a chain of clones of clones is. Run: npm run bench -- chain */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { clone, commit, capture, importLayer, show, status, Store } from "../src/index.ts";
-import { lookupPath } from "../src/trees/path-lookup.ts";
+import { Resolver } from "../src/overlay/resolver.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import { benchDirectory, median, report } from "./support.ts";
 
@@ -29,9 +29,9 @@ for (let i = 1; i <= DEPTH; i++) {
   await timed("status", () => status(context, { name }));
   await timed("commit", () => commit(context, { name, layer: `layer${i}` }));
   const { digest } = await show(context, { ref: name });
-  const tree = store.trees.tree(digest);
+  const resolver = new Resolver(store.lowers.get(digest));
   await timed("lookup", () => {
-    for (let n = 0; n < 2000; n++) lookupPath(store.trees, tree, `/usr/share/doc/apt/../apt/copyright`);
+    for (let n = 0; n < 2000; n++) resolver.trace("/usr/share/doc/apt/../apt/copyright", true);
   });
 }
 

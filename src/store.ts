@@ -15,6 +15,8 @@ import { Kv } from "./kv/kv.ts";
 import { recoverStagings } from "./lxc/staging.ts";
 import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
+import { BlockCache } from "./overlay/block-cache.ts";
+import { LowerTrees } from "./overlay/lower-tree.ts";
 import { StorePaths } from "./store-paths.ts";
 import { syncPath, writeFileDurably } from "./sys/durable.ts";
 import { isDirectory } from "./sys/is-directory.ts";
@@ -40,6 +42,8 @@ export class Store implements AsyncDisposable {
   readonly content: ContentStore;
   readonly nodes: NodeStore;
   readonly trees: TreeStore;
+  readonly lowers: LowerTrees;
+  readonly blocks: BlockCache;
   readonly refs: Refs;
   readonly settings: Settings;
   readonly exports: SharedExports;
@@ -53,6 +57,8 @@ export class Store implements AsyncDisposable {
     this.nodes = new NodeStore(meta);
     this.content = new ContentStore(chunks, this.nodes);
     this.trees = new TreeStore(this.nodes);
+    this.lowers = new LowerTrees(this.trees);
+    this.blocks = new BlockCache(chunks, this.nodes);
     this.refs = refs;
     this.settings = new Settings(meta);
     this.exports = new SharedExports(paths, this.trees, this.content);

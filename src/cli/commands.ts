@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { containerCommands } from "./commands/containers.ts";
 import { exportCommands } from "./commands/exports.ts";
+import { fileCommands } from "./commands/files.ts";
 import { layerCommands } from "./commands/layers.ts";
 import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   ...layerCommands,
   ...containerCommands,
   ...lookCommands,
+  ...fileCommands,
   ...nameCommands,
   ...exportCommands,
   ...lxcCommands,

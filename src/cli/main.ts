@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { StoreError } from "../errors.ts";
 import { COMMANDS } from "./commands.ts";
 import { BrokenPipe, EXIT_BROKEN_PIPE, failureOf, Interrupted } from "./failure.ts";
 import { callText } from "./call-text.ts";
@@ -25,6 +26,8 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const parsed = parseCommandLine(argv, COMMANDS, version());
     if (parsed.type === "nothing") {
+      if (argv.includes("--json") || argv.includes("--ndjson"))
+        throw new StoreError("USAGE", { reason: "no command", hint: "delta0 help lists them" });
       process.stderr.write(parsed.text);
       return EXIT_USAGE;
     }

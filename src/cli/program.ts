@@ -43,7 +43,8 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
     if (error.exitCode === 0) return { type: "help", text };
     if (error.code !== "commander.help") throw usageError(error);
     const [first = "", unknown] = argv.filter((arg) => !arg.startsWith("-"));
-    if (first !== "help" || unknown === undefined) return { type: "nothing", text };
+    if (first !== "help") return { type: "nothing", text };
+    if (unknown === undefined) return { type: "help", text };
     throw new StoreError("USAGE", { reason: `no command "${unknown}"`, hint: "delta0 help lists them" });
   }
   if (parsed === undefined) throw new Error("the command line was parsed, and no command came of it");
@@ -58,7 +59,7 @@ function define(program: Commander, command: Command): Commander {
   for (const [i, word] of words.entries())
     parent =
       parent.commands.find((known) => known.name() === word) ??
-      parent.command(word, { hidden }).description(`more commands: delta0 ${words.slice(0, i + 1).join(" ")}`);
+      parent.command(word, { hidden }).description(GROUPS[words.slice(0, i + 1).join(" ")] ?? "");
   const verb = parent
     .command(last, { hidden })
     .description(command.summary)
@@ -73,6 +74,12 @@ function define(program: Commander, command: Command): Commander {
   if (command.details !== undefined) verb.addHelpText("after", `\n${command.details}`);
   return verb;
 }
+
+/** Of the first words of commands of several. */
+const GROUPS: Readonly<Record<string, string>> = {
+  lxc: "what LXC needs of delta0: delta0 lxc lists it",
+  "lxc hooks": "the hooks that containers call",
+};
 
 function nameOf({ args, nameAt = 0 }: Command): string {
   return (args[nameAt] ?? "").replace(/[[\]…]/g, "");
@@ -120,5 +127,6 @@ function usageError(error: CommanderError): StoreError {
   const [first = "", meant] = error.message.replace(/^error: /, "").split("\n");
   const near = /^\(Did you mean (.*)\?\)$/.exec(meant ?? "")?.[1];
   const hint = near === undefined ? "see delta0 help" : `did you mean ${near.replace(/^one of /, "")}?`;
-  return new StoreError("USAGE", { reason: first, hint }, { cause: error });
+  const reason = first.replace(". Allowed choices are ", ", allowed are ").replace(/\.$/, "");
+  return new StoreError("USAGE", { reason, hint }, { cause: error });
 }

@@ -1,9 +1,8 @@
-import { PosixError, StoreError } from "../errors.ts";
-import { byteStringOf, displayName } from "../model/name.ts";
-import { lookupPath } from "../trees/path-lookup.ts";
-import type { Found } from "../trees/path-lookup.ts";
+import { StoreError } from "../errors.ts";
+import { displayName } from "../model/name.ts";
+import type { Content } from "../model/node.ts";
 import type { Context } from "./context.ts";
-import { settledRef } from "./settle.ts";
+import { locate } from "./locate.ts";
 
 export interface CatParams {
   /** Each `REF:/path`. */
@@ -17,53 +16,26 @@ export interface CatParams {
  * @throws {StoreError} USAGE for what is no `REF:/path`, NOT_FOUND for a missing or directory path
  */
 export async function cat(context: Context, { files }: CatParams): Promise<{ readonly bytes: number }> {
-  const found: Found[] = [];
-  for (const file of files) found.push(await findFile(context, file));
+  const contents: Content[] = [];
+  for (const file of files) contents.push(await findContent(context, file));
   let total = 0;
-  for (const { node } of found) {
-    if (node.type !== "file") continue;
-    for (const piece of context.store.content.pieces(node.content)) {
+  for (const content of contents) {
+    for (const piece of context.store.content.pieces(content)) {
       context.signal?.throwIfAborted();
       if (typeof piece === "number") for (const zeros of zeroPieces(piece)) await context.output?.(zeros);
       else await context.output?.(piece);
     }
-    total += node.content.size;
+    total += content.size;
   }
   return { bytes: total };
 }
 
-/** `REF:/path`, taken apart. A ref has no colon but that of `blake3:`. */
-function parseFileRef(text: string): { readonly ref: string; readonly path: string } {
-  const [, ref, path] = /^((?:blake3:)?[^:/]+):(\/.*)$/s.exec(text) ?? [];
-  if (ref === undefined || path === undefined)
-    throw new StoreError("USAGE", {
-      reason: `"${text}" names no file in a ref`,
-      hint: "write REF:/path, as base:/etc/os-release",
-    });
-  return { ref, path };
+async function findContent(context: Context, text: string): Promise<Content> {
+  const { ref, names, entry } = await locate(context, text, true);
+  if (entry.isFile) return entry.content;
+  const { type } = names.node(entry);
+  throw new StoreError("NOT_FOUND", { what: `${ref}:${displayName(entry.path) || "/"} is a ${type}, not a file` });
 }
-
-async function findFile(context: Context, text: string): Promise<Found> {
-  const { ref, path } = parseFileRef(text);
-  const { tree } = await settledRef(context, ref);
-  const { trees } = context.store;
-  try {
-    const found = lookupPath(trees, trees.tree(tree), byteStringOf(path));
-    if (found.node.type === "file") return found;
-    throw new StoreError("NOT_FOUND", {
-      what: `${ref}:/${displayName(found.path)} is a ${found.node.type}, not a file`,
-    });
-  } catch (error) {
-    if (!(error instanceof PosixError)) throw error;
-    throw new StoreError("NOT_FOUND", { what: `${text}: ${REASONS[error.code] ?? error.code}` }, { cause: error });
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "something above it is no directory",
-  ELOOP: "its symlinks lead in a circle",
-};
 
 function* zeroPieces(length: number): Generator<Uint8Array> {
   for (let left = length; left > 0; left -= ZEROS.length) yield left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS;

@@ -68,8 +68,7 @@ export function optionsOf<T extends object>(options: Options<T>): Partial<T> & W
 export function openFlags(flags: string | number | undefined | null): number {
   if (typeof flags === "number") return flags;
   const known = FLAGS[flags ?? "r"];
-  if (known === undefined)
-    throw argumentError("VALUE", `The argument 'flags' is invalid. Received ${inspect(flags)}`);
+  if (known === undefined) throw argumentError("VALUE", `The argument 'flags' is invalid. Received ${inspect(flags)}`);
   return known;
 }
 

@@ -19,34 +19,44 @@ export class LowerTrees {
   /** Borrows `store`. */
   constructor(store: TreeStore, maxEntries: number = MAX_ENTRIES) {
     this.#store = store;
-    this.#room = new Room(maxEntries);
+    this.#room = new Room(maxEntries, () => this.#drop());
   }
 
   /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID, FORMAT_NEWER */
   get(digest: Digest): LowerTree {
     const known = this.#trees.get(digest)?.deref();
     if (known !== undefined) return known;
-    for (const [other, tree] of this.#trees) if (tree.deref() === undefined) this.#trees.delete(other);
     const tree = new LowerTree(this.#store, this.#store.tree(digest), this.#room);
     this.#trees.set(digest, new WeakRef(tree));
     return tree;
   }
+
+  #drop(): void {
+    for (const [digest, ref] of this.#trees) {
+      const tree = ref.deref();
+      if (tree === undefined) this.#trees.delete(digest);
+      else tree.drop();
+    }
+  }
 }
 
-/** Counts kept entries. When there are too many, all are dropped: an era ends. */
+/** Counts kept entries. When there are too many, all of all trees are dropped: an era ends. */
 class Room {
   readonly #max: number;
+  readonly #onFull: () => void;
   #taken = 0;
   era = 1;
 
-  constructor(max: number) {
+  constructor(max: number, onFull: () => void) {
     this.#max = max;
+    this.#onFull = onFull;
   }
 
   take(entries: number): void {
     if (this.#taken > 0 && this.#taken + entries > this.#max) {
       this.#taken = 0;
       this.era++;
+      this.#onFull();
     }
     this.#taken += entries;
   }
@@ -65,13 +75,13 @@ export class LowerTree implements Names {
   readonly #room: Room;
   readonly #attributes = new SharedAttributes();
   #entries = new Map<string, Entry>();
-  #era = 0;
 
   constructor(store: TreeStore, tree: Tree, room: Room) {
     this.#store = store;
     this.#room = room;
     this.tree = tree;
     this.root = this.#entry(tree.root, "", ROOT_ORDINAL);
+    this.#entries.set("/", this.root);
   }
 
   at(path: string): Entry | undefined {
@@ -98,6 +108,12 @@ export class LowerTree implements Names {
     return this.#group(entry)?.length ?? 1;
   }
 
+  /** Forgets what was looked up; the room's new era says so to those who hold entries. */
+  drop(): void {
+    this.#entries = new Map([["/", this.root]]);
+    for (const leaf of this.root.leaves) leaf.entries = NO_ENTRIES;
+  }
+
   /** The decoded node, from its page. */
   node(entry: Entry): Node {
     const node = this.#store.lookup(this.tree, entry.path.slice(1));
@@ -118,13 +134,9 @@ export class LowerTree implements Names {
   }
 
   #load(directory: Entry, leaf: Leaf): readonly Entry[] {
-    if (leaf.era === this.#room.era && this.#era === leaf.era) return leaf.entries;
+    if (leaf.era === this.#room.era) return leaf.entries;
     const rows = this.#store.readLeaf(leaf.ref);
     this.#room.take(rows.size);
-    if (this.#era !== this.#room.era) {
-      this.#era = this.#room.era;
-      this.#entries = new Map([["/", this.root]]);
-    }
     const entries: Entry[] = new Array<Entry>(rows.size);
     let ordinal = leaf.firstIno;
     let i = 0;
@@ -135,7 +147,7 @@ export class LowerTree implements Names {
       ordinal += totalsOf(node).entries;
     }
     leaf.entries = entries;
-    leaf.era = this.#era;
+    leaf.era = this.#room.era;
     return entries;
   }
 

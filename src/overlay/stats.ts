@@ -160,17 +160,17 @@ export class ViewBigIntStats extends Typed implements BigIntStats {
 /** As `fs.Dirent`. */
 export class ViewDirent<N extends string | Buffer = string> extends Typed {
   readonly name: N;
-  /** The directory's path as the caller gave it. */
+  /** The directory's path as the caller gave it; bytes if it gave bytes, as node:fs has it, whatever its types say. */
   readonly parentPath: string;
   /** The same, under its older name. */
   readonly path: string;
   readonly #format: number;
 
-  constructor(entry: Entry, name: N, parentPath: string) {
+  constructor(entry: Entry, name: N, parentPath: string | Buffer) {
     super();
     this.name = name;
-    this.parentPath = parentPath;
-    this.path = parentPath;
+    this.parentPath = parentPath as string;
+    this.path = parentPath as string;
     this.#format = entry.format;
   }
 

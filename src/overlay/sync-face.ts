@@ -64,12 +64,12 @@ export class SyncFace {
     const directory = this.#core.directory(path, "scandir");
     const walk = recursive ? this.#below(directory, path) : this.#core.entries(directory, "scandir", path);
     const as = encoding ?? "utf8";
-    const top = displayPath(path);
+    const top = path instanceof Uint8Array ? path : displayPath(path);
     const depth = directory.path.length + 1;
     if (!withFileTypes) return Array.from(walk, ({ path: below }) => encodeName(below.slice(depth), as));
     return Array.from(walk, (entry) => {
       const above = entry.path.slice(depth, Math.max(entry.path.lastIndexOf("/"), depth));
-      return new ViewDirent(entry, encodeName(entry.name, as), above === "" ? top : posix.join(top, displayText(above)));
+      return new ViewDirent(entry, encodeName(entry.name, as), above === "" ? top : joinTo(top, above));
     });
   };
 
@@ -155,6 +155,11 @@ export class SyncFace {
       }
     }
   }
+}
+
+function joinTo(top: string | Buffer, below: string): string | Buffer {
+  if (typeof top === "string") return posix.join(top, displayText(below));
+  return Buffer.concat([top, Buffer.from(`/${below}`, "latin1")]);
 }
 
 interface RealPathFunction {

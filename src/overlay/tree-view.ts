@@ -63,8 +63,7 @@ export class TreeView extends SyncFace implements CallbackFace {
 /** A function of node:fs that writes, here. */
 function addRefusals(view: object, promises: object): void {
   for (const name of WRITING) {
-    const refusal = (path?: unknown): Error =>
-      fileError("EROFS", name, typeof path === "string" ? path : undefined);
+    const refusal = (path?: unknown): Error => fileError("EROFS", name, typeof path === "string" ? path : undefined);
     Object.assign(promises, { [name]: (path: unknown) => Promise.reject(refusal(path)) });
     Object.assign(view, {
       [`${name}Sync`]: (path: unknown) => {

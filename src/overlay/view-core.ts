@@ -98,6 +98,8 @@ export class ViewCore {
     const exclusive = has(constants.O_CREAT) && has(constants.O_EXCL);
     const found = this.find(path, !has(constants.O_NOFOLLOW) && !exclusive, "open");
     if (typeof found === "string") throw fail(found === "ENOENT" && has(constants.O_CREAT) ? "EROFS" : found);
+    // A name with a slash after it cannot be made by open, not even if it is there; "/", "." and ".." are no names.
+    if (has(constants.O_CREAT) && text.endsWith("/") && !/^\/+$|(^|\/)\.{1,2}\/+$/.test(text)) throw fail("EISDIR");
     if (exclusive) throw fail("EEXIST");
     if (found.isSymlink) throw fail("ELOOP");
     if (found.isDirectory && (writes || has(constants.O_CREAT))) throw fail("EISDIR");

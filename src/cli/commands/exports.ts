@@ -1,10 +1,9 @@
-import type { Exported, ExportItem } from "../../index.ts";
+import type { ExportItem } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
+import { showLosses } from "../losses.ts";
 import { absolutePath } from "../options.ts";
 import { takeOutputForTar, withStore } from "../session.ts";
 import { count, digestText, formatBytes, formatSeconds, shortDigest, table, visible } from "../text.ts";
-
-const EXIT_LOSSES = 3;
 
 /** What brings trees out as files. */
 export const exportCommands: readonly Command[] = [
@@ -66,15 +65,7 @@ async function exportRef(call: Call): Promise<number> {
     const place = target === "-" ? "" : ` -> ${visible(target)}`;
     return [`${visible(ref)}${place}: ${what}${verified ? ", read back and compared" : ""}`];
   });
-  if (omitted.length > 0 && !options.flag("quiet")) output.note(`delta0: left out for this user: ${summary(omitted)}`);
-  if (losses.length === 0) return 0;
-  output.note(`delta0: done, but could not keep: ${summary(losses)}`);
-  for (const { kind, examples } of losses) for (const example of examples) output.note(`  ${kind}  ${example}`);
-  return EXIT_LOSSES;
-}
-
-function summary(losses: Exported["losses"]): string {
-  return losses.map((loss) => `${loss.kind} (${loss.count})`).join(", ");
+  return showLosses(call, losses, omitted);
 }
 
 function exportTable(items: readonly ExportItem[]): string[] {

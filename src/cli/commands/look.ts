@@ -43,17 +43,6 @@ export const lookCommands: readonly Command[] = [
     ].join("\n"),
     run: status,
   },
-  {
-    name: "cat",
-    args: ["REF:/PATH…"],
-    summary: "the bytes of files",
-    run: async (call) => {
-      call.output.takeStdout();
-      const read = await withStore(call, (context, api) => api.cat(context, { files: call.args }));
-      await call.output.show("cat", read, () => []);
-      return 0;
-    },
-  },
 ];
 
 async function ls(call: Call): Promise<number> {
