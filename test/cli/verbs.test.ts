@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { cliStore, documentOf, smallTree } from "../support/cli.ts";
+import { cliStore, documentOf, failureOf, smallTree } from "../support/cli.ts";
 
 test("cli: a tree goes in, is cloned, changed, looked at, committed, and comes out again", async () => {
   await using cli = await cliStore();
@@ -124,9 +124,11 @@ test("cli: help and version are there without a store, and hide what is not for 
   assert.match(verbHelp.stdout, /--parent/);
   assert.match(verbHelp.stdout, /--store/);
   assert.equal((await cli.delta0(["clone", "--help"])).code, 0);
+  assert.equal((await cli.delta0(["help", "--json"])).code, 0);
   const none = await cli.delta0([]);
   assert.equal(none.code, 2);
   assert.equal(none.stdout, "");
+  assert.equal(failureOf(await cli.delta0(["--json"]))["code"], "USAGE");
 });
 
 test("cli: global options hold before the verb and after it, and where DELTA0_STORE says otherwise", async () => {
