@@ -2,22 +2,19 @@ import { createReadStream } from "node:fs";
 import type { PathLike, ReadStream } from "node:fs";
 import { inspect } from "node:util";
 import type { ReadOptions } from "./arguments.ts";
+import type { Late, LateReaddir, LateStat } from "./face-types.ts";
 import { argumentError } from "./file-error.ts";
 import type { SyncFace } from "./sync-face.ts";
-
-type Callback<T> = (error: unknown, result?: T) => void;
-type Arguments<F extends (...args: never[]) => unknown> = Parameters<F>;
-type Late<F extends (...args: never[]) => unknown> = (...args: [...Arguments<F>, Callback<ReturnType<F>>]) => void;
 
 type StreamOptions = NonNullable<Parameters<typeof createReadStream>[1]>;
 
 /** The functions of node:fs that read and call back, as far as libraries use them. What is before the callback may be left out. */
 export interface CallbackFace {
-  readonly stat: Late<SyncFace["statSync"]>;
-  readonly lstat: Late<SyncFace["lstatSync"]>;
+  readonly stat: LateStat;
+  readonly lstat: LateStat;
   readonly fstat: Late<SyncFace["fstatSync"]>;
   readonly access: Late<SyncFace["accessSync"]>;
-  readonly readdir: Late<SyncFace["readdirSync"]>;
+  readonly readdir: LateReaddir;
   readonly opendir: Late<SyncFace["opendirSync"]>;
   readonly readFile: Late<SyncFace["readFileSync"]>;
   readonly readlink: Late<SyncFace["readlinkSync"]>;
@@ -35,11 +32,11 @@ export function callbackFace(sync: SyncFace): CallbackFace {
   const close = late(sync.closeSync);
   const read = (...args: unknown[]): void => readLate(sync, args);
   return {
-    stat: late(sync.statSync),
-    lstat: late(sync.lstatSync),
+    stat: late(sync.statSync) as LateStat,
+    lstat: late(sync.lstatSync) as LateStat,
     fstat: late(sync.fstatSync),
     access: late(sync.accessSync),
-    readdir: late(sync.readdirSync),
+    readdir: late(sync.readdirSync) as LateReaddir,
     opendir: late(sync.opendirSync),
     readFile: late(sync.readFileSync),
     readlink: late(sync.readlinkSync),
@@ -53,37 +50,37 @@ export function callbackFace(sync: SyncFace): CallbackFace {
     },
     createReadStream: (path, options = {}) => {
       const given = typeof options === "string" ? { encoding: options } : options;
-      return createReadStream(path, { ...given, fs: { open, close, read } } as StreamOptions);
+      return createReadStream(path, { ...given, fs: { open, close, read } });
     },
   };
 }
 
 /** Calls back with what `call` gives or throws, after the caller is done. Wrong arguments throw at once, as node:fs does. */
 function late<F extends (...args: never[]) => unknown>(call: F): Late<F> {
-  return ((...args: unknown[]): void => {
+  return (...args: unknown[]): void => {
     const callback = callbackOf(args);
     const [error, result] = outcome(() => call(...(args as Parameters<F>)));
     setImmediate(() => (error === null ? callback(null, result) : callback(error)));
-  }) as Late<F>;
+  };
 }
 
 function readLate(sync: SyncFace, args: unknown[]): void {
-  const callback = callbackOf(args) as (error: unknown, bytesRead?: number, buffer?: unknown) => void;
+  const callback = callbackOf(args);
   const [fd, given, ...rest] = args as [number, (ReadOptions & { buffer?: Buffer }) | Buffer | undefined, ...never[]];
   const isBuffer = ArrayBuffer.isView(given);
   const buffer = isBuffer ? given : (given?.buffer ?? Buffer.alloc(DEFAULT_BYTES));
   const [error, result] = outcome(() =>
     isBuffer ? sync.readSync(fd, buffer, ...rest) : sync.readSync(fd, buffer, given ?? {}),
   );
-  setImmediate(() => (error === null ? callback(null, result as number, buffer) : callback(error)));
+  setImmediate(() => (error === null ? callback(null, result, buffer) : callback(error)));
 }
 
 const DEFAULT_BYTES = 16 * 1024;
 
 /** Takes it off the arguments. @throws {TypeError} if the last one is none */
-function callbackOf(args: unknown[]): Callback<unknown> {
+function callbackOf(args: unknown[]): (error: unknown, ...results: unknown[]) => void {
   const callback = args.pop();
-  if (typeof callback === "function") return callback as Callback<unknown>;
+  if (typeof callback === "function") return callback as ReturnType<typeof callbackOf>;
   throw argumentError("TYPE", `The "cb" argument must be of type function. Received ${inspect(callback)}`);
 }
 

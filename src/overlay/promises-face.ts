@@ -1,14 +1,16 @@
 import { constants, createReadStream } from "node:fs";
-import type { BigIntStats, PathLike, ReadStream, Stats } from "node:fs";
+import type { PathLike, ReadStream } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { optionsOf, readTarget } from "./arguments.ts";
 import type { NameEncoding, Options, ReadOptions, WithEncoding } from "./arguments.ts";
 import type { DataSegment } from "./block-cache.ts";
 import type { CallbackFace } from "./callback-face.ts";
 import type { ViewDir } from "./dir.ts";
+import type { ReadFile, ReadFileOptions, ReadPath, Readdir, ReaddirOptions, Stat, StatOptions } from "./face-types.ts";
 import { fileError } from "./file-error.ts";
 import { decodeBytes } from "./sync-face.ts";
-import type { Listing, ReaddirOptions, StatOptions, SyncFace } from "./sync-face.ts";
+import type { ViewBigIntStats, ViewStats } from "./stats.ts";
+import type { SyncFace } from "./sync-face.ts";
 import type { OpenFile, ViewCore } from "./view-core.ts";
 
 type StreamOptions = Exclude<Parameters<typeof createReadStream>[1], string | undefined>;
@@ -72,7 +74,7 @@ export class ViewFileHandle implements AsyncDisposable {
     return readRest(this.#core, this.#opened("read"), encoding);
   }
 
-  async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
+  async stat(options?: StatOptions): Promise<ViewStats | ViewBigIntStats> {
     return this.#core.stat(this.#opened("fstat").entry, options?.bigint === true);
   }
 
@@ -88,7 +90,7 @@ export class ViewFileHandle implements AsyncDisposable {
     const close = (_fd: number, callback: (error: unknown) => void): void => {
       this.close().then(() => callback(null), callback);
     };
-    return createReadStream("", { ...options, fd: this.fd, fs: { open, read, close } } as unknown as StreamOptions);
+    return createReadStream("", { ...options, fd: this.fd, fs: { open, read, close } });
   }
 
   /** May be called twice. */
@@ -129,19 +131,19 @@ export class PromisesFace {
     this.#callbacks = callbacks;
   }
 
-  readonly stat = async (path: PathLike, options?: StatOptions): Promise<Stats | BigIntStats | undefined> =>
-    this.#sync.statSync(path, options);
-  readonly lstat = async (path: PathLike, options?: StatOptions): Promise<Stats | BigIntStats | undefined> =>
-    this.#sync.lstatSync(path, options);
+  readonly stat: Stat<true> = (async (path: PathLike, options?: StatOptions) =>
+    this.#sync.statSync(path, options)) as Stat<true>;
+  readonly lstat: Stat<true> = (async (path: PathLike, options?: StatOptions) =>
+    this.#sync.lstatSync(path, options)) as Stat<true>;
   readonly access = async (path: PathLike, mode?: number): Promise<void> => this.#sync.accessSync(path, mode);
-  readonly readdir = async (path: PathLike, options?: Options<ReaddirOptions>): Promise<Listing> =>
-    this.#sync.readdirSync(path, options);
+  readonly readdir: Readdir<true> = (async (path: PathLike, options?: Options<ReaddirOptions>) =>
+    this.#sync.readdirSync(path, options)) as Readdir<true>;
   readonly opendir = async (path: PathLike, options?: Options<WithEncoding>): Promise<ViewDir> =>
     this.#sync.opendirSync(path, options);
-  readonly readlink = async (path: PathLike, options?: Options<WithEncoding>): Promise<string | Buffer> =>
-    this.#sync.readlinkSync(path, options);
-  readonly realpath = async (path: PathLike, options?: Options<WithEncoding>): Promise<string | Buffer> =>
-    this.#sync.realpathSync(path, options);
+  readonly readlink: ReadPath<true> = (async (path: PathLike, options?: Options<WithEncoding>) =>
+    this.#sync.readlinkSync(path, options)) as ReadPath<true>;
+  readonly realpath: ReadPath<true> = (async (path: PathLike, options?: Options<WithEncoding>) =>
+    this.#sync.realpathSync(path, options)) as ReadPath<true>;
   readonly getxattr = async (path: PathLike, name: string): Promise<Buffer> => this.#sync.getxattrSync(path, name);
   readonly lgetxattr = async (path: PathLike, name: string): Promise<Buffer> => this.#sync.lgetxattrSync(path, name);
   readonly listxattr = async (path: PathLike): Promise<string[]> => this.#sync.listxattrSync(path);
@@ -150,15 +152,15 @@ export class PromisesFace {
   readonly open = async (path: PathLike, flags?: string | number | null): Promise<ViewFileHandle> =>
     new ViewFileHandle(this.#core, this.#callbacks, this.#sync.openSync(path, flags));
 
-  readonly readFile = async (
+  readonly readFile: ReadFile<ViewFileHandle, true> = (async (
     path: PathLike | ViewFileHandle,
-    options?: Options<{ readonly flag?: string | number | undefined }>,
+    options?: Options<ReadFileOptions>,
   ): Promise<string | Buffer> => {
     const { encoding, flag } = optionsOf(options);
     if (path instanceof ViewFileHandle) return path.readFile(encoding);
     await using handle = await this.open(path, flag);
     return await handle.readFile(encoding);
-  };
+  }) as ReadFile<ViewFileHandle, true>;
 }
 
 async function readRest(

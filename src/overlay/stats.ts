@@ -180,7 +180,7 @@ export class ViewDirent<N extends string | Buffer = string> extends Typed {
 }
 
 // So that `instanceof` holds. Their own constructors are not for us: that of Stats is deprecated, that of Dirent private.
-Object.setPrototypeOf(Typed.prototype, Stats.prototype as object);
+Object.setPrototypeOf(Typed.prototype, Stats.prototype);
 Object.setPrototypeOf(ViewDirent.prototype, Object.create(Dirent.prototype, typedMethods()) as object);
 
 function typedMethods(): PropertyDescriptorMap {

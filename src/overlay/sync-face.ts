@@ -1,30 +1,27 @@
 import { constants } from "node:fs";
-import type { BigIntStats, PathLike, Stats } from "node:fs";
+import type { PathLike } from "node:fs";
 import { posix } from "node:path";
 import { byteStringOf } from "../model/name.ts";
 import { encodeName, openFlags, optionsOf, readTarget } from "./arguments.ts";
 import type { NameEncoding, Options, ReadOptions, WithEncoding } from "./arguments.ts";
 import { ViewDir } from "./dir.ts";
 import type { Entry } from "./entry.ts";
+import type {
+  Listing,
+  ReadFile,
+  ReadFileOptions,
+  ReadPath,
+  Readdir,
+  ReaddirOptions,
+  RealPath,
+  Stat,
+  StatOptions,
+} from "./face-types.ts";
 import { fileError } from "./file-error.ts";
 import { ViewDirent } from "./stats.ts";
+import type { ViewBigIntStats, ViewStats } from "./stats.ts";
 import { displayPath } from "./view-core.ts";
 import type { ViewCore } from "./view-core.ts";
-
-export interface StatOptions {
-  readonly bigint?: boolean | undefined;
-  /** false: undefined, not ENOENT, for what is not there. */
-  readonly throwIfNoEntry?: boolean | undefined;
-}
-
-export interface ReaddirOptions extends WithEncoding {
-  readonly withFileTypes?: boolean | undefined;
-  /** Also all below; symlinks are not followed. */
-  readonly recursive?: boolean | undefined;
-}
-
-type AnyDirent = ViewDirent<string | Buffer>;
-export type Listing = (string | Buffer)[] | AnyDirent[];
 
 /** The functions of node:fs that read and do not wait. */
 export class SyncFace {
@@ -34,13 +31,11 @@ export class SyncFace {
     this.#core = core;
   }
 
-  readonly statSync = (path: PathLike, options?: StatOptions): Stats | BigIntStats | undefined =>
-    this.#stat(path, true, options);
+  readonly statSync: Stat = ((path: PathLike, options?: StatOptions) => this.#stat(path, true, options)) as Stat;
 
-  readonly lstatSync = (path: PathLike, options?: StatOptions): Stats | BigIntStats | undefined =>
-    this.#stat(path, false, options);
+  readonly lstatSync: Stat = ((path: PathLike, options?: StatOptions) => this.#stat(path, false, options)) as Stat;
 
-  readonly fstatSync = (fd: number, options?: StatOptions): Stats | BigIntStats =>
+  readonly fstatSync = (fd: number, options?: StatOptions): ViewStats | ViewBigIntStats =>
     this.#core.stat(this.#core.opened(fd, "fstat").entry, options?.bigint === true);
 
   readonly existsSync = (path: PathLike): boolean => {
@@ -59,7 +54,7 @@ export class SyncFace {
     if ((mode & constants.X_OK) !== 0 && !entry.isDirectory && (entry.mode & 0o111) === 0) throw fail("EACCES");
   };
 
-  readonly readdirSync = (path: PathLike, options?: Options<ReaddirOptions>): Listing => {
+  readonly readdirSync: Readdir = ((path: PathLike, options?: Options<ReaddirOptions>): Listing => {
     const { encoding, withFileTypes = false, recursive = false } = optionsOf(options);
     const directory = this.#core.directory(path, "scandir");
     const walk = recursive ? this.#below(directory, path) : this.#core.entries(directory, "scandir", path);
@@ -71,7 +66,7 @@ export class SyncFace {
       const above = entry.path.slice(depth, Math.max(entry.path.lastIndexOf("/"), depth));
       return new ViewDirent(entry, encodeName(entry.name, as), above === "" ? top : joinTo(top, above));
     });
-  };
+  }) as Readdir;
 
   readonly opendirSync = (path: PathLike, options?: Options<WithEncoding>): ViewDir => {
     const { encoding } = optionsOf(options);
@@ -79,18 +74,18 @@ export class SyncFace {
     return new ViewDir(displayPath(path), this.#core.entries(directory, "scandir", path), encoding ?? "utf8");
   };
 
-  readonly readlinkSync = (path: PathLike, options?: Options<WithEncoding>): string | Buffer => {
+  readonly readlinkSync: ReadPath = ((path: PathLike, options?: Options<WithEncoding>): string | Buffer => {
     const { encoding } = optionsOf(options);
     const entry = this.#core.get(path, false, "readlink");
     if (!entry.isSymlink) throw fileError("EINVAL", "readlink", displayPath(path));
     return encodeName(entry.target, encoding ?? "utf8");
-  };
+  }) as ReadPath;
 
   /** As `fs.realpathSync.native`: node's other one takes ".." away before it looks at symlinks. */
-  readonly realpathSync: RealPath = withNative((path, options) => {
+  readonly realpathSync: RealPath = withNative(((path: PathLike, options?: Options<WithEncoding>) => {
     const { encoding } = optionsOf(options);
     return encodeName(this.#core.realPath(path), encoding ?? "utf8");
-  });
+  }) as ReadPath);
 
   readonly openSync = (path: PathLike, flags?: string | number | null): number =>
     this.#core.open(path, openFlags(flags));
@@ -111,9 +106,9 @@ export class SyncFace {
     return this.#core.read(this.#core.opened(fd, "read"), readTarget(buffer, options));
   };
 
-  readonly readFileSync = (
+  readonly readFileSync: ReadFile<number> = ((
     path: PathLike | number,
-    options?: Options<{ readonly flag?: string | number | undefined }>,
+    options?: Options<ReadFileOptions>,
   ): string | Buffer => {
     const { encoding, flag } = optionsOf(options);
     const fd = typeof path === "number" ? path : this.openSync(path, flag);
@@ -122,7 +117,7 @@ export class SyncFace {
     } finally {
       if (typeof path !== "number") this.closeSync(fd);
     }
-  };
+  }) as ReadFile<number>;
 
   /** The value, byte for byte. @throws ENODATA if there is no such attribute */
   readonly getxattrSync = (path: PathLike, name: string): Buffer => this.#xattr(path, name, true, "getxattr");
@@ -130,7 +125,7 @@ export class SyncFace {
   readonly listxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, true, "listxattr"));
   readonly llistxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, false, "llistxattr"));
 
-  #stat(path: PathLike, follow: boolean, options: StatOptions | undefined): Stats | BigIntStats | undefined {
+  #stat(path: PathLike, follow: boolean, options: StatOptions | undefined): ViewStats | ViewBigIntStats | undefined {
     const syscall = follow ? "stat" : "lstat";
     const found = this.#core.find(path, follow, syscall);
     if (typeof found !== "string") return this.#core.stat(found, options?.bigint === true);
@@ -162,14 +157,7 @@ function joinTo(top: string | Buffer, below: string): string | Buffer {
   return Buffer.concat([top, Buffer.from(`/${below}`, "latin1")]);
 }
 
-interface RealPathFunction {
-  (path: PathLike, options?: Options<WithEncoding>): string | Buffer;
-}
-export interface RealPath extends RealPathFunction {
-  readonly native: RealPathFunction;
-}
-
-function withNative(realPath: RealPathFunction): RealPath {
+function withNative(realPath: ReadPath): RealPath {
   return Object.assign(realPath, { native: realPath });
 }
 

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import type { BigIntStats, PathLike, Stats } from "node:fs";
+import type { PathLike } from "node:fs";
 import { byteStringOf } from "../model/name.ts";
 import { givenPath } from "./arguments.ts";
 import type { ReadTarget } from "./arguments.ts";
@@ -75,7 +75,7 @@ export class ViewCore {
     }
   }
 
-  stat(entry: Entry, bigint: boolean): Stats | BigIntStats {
+  stat(entry: Entry, bigint: boolean): ViewStats | ViewBigIntStats {
     const { names } = this;
     const identity = { dev: this.#device, ino: names.inode(entry), nlink: names.links(entry) };
     return bigint ? new ViewBigIntStats(entry, identity) : new ViewStats(entry, identity);

@@ -73,7 +73,7 @@ const CALLS: Readonly<Record<string, (on: typeof fs, path: PathLike) => unknown>
   },
   "stat without a throw": (on, path) => on.statSync(path, { throwIfNoEntry: false })?.mode,
   readdir: (on, path) => on.readdirSync(path).sort(),
-  "readdir of bytes": (on, path) => on.readdirSync(path, "buffer").sort(Buffer.compare),
+  "readdir of bytes": (on, path) => on.readdirSync(path, "buffer").sort((a, b) => a.compare(b)),
   "readdir with types": (on, path) => on.readdirSync(path, { withFileTypes: true }).map(typeOf).sort(),
   "readdir of all below": (on, path) =>
     typeof path === "string" ? on.readdirSync(path, { withFileTypes: true, recursive: true }).map(typeOf).sort() : null,
@@ -174,10 +174,14 @@ test("view: the faces that promise and that call back give what the synchronous 
           // URLs have no dots and no empty names.
           const same = !/\.|\/\//.test(path);
           for (const name of ["stat", "lstat", "readdir", "readFile", "readlink", "access"] as const) {
-            const call = view[`${name}Sync`] as (path: PathLike) => unknown;
+            const call: (path: PathLike) => unknown = view[`${name}Sync`];
             const expected = await settled(async () => call(path));
-            assert.deepEqual(await settled(() => view.promises[name](path)), expected, `${name} of ${path}`);
-            assert.deepEqual(await settled(() => promisify(view[name])(path)), expected, `${name} of ${path}`);
+            assert.deepEqual(await settled(() => (view.promises[name] as Late)(path)), expected, `${name} of ${path}`);
+            assert.deepEqual(
+              await settled(() => promisify(view[name] as LateCall)(path)),
+              expected,
+              `${name} of ${path}`,
+            );
             if (same && !path.endsWith("/")) assert.deepEqual(await settled(async () => call(url)), expected, url.href);
           }
         }
@@ -186,6 +190,9 @@ test("view: the faces that promise and that call back give what the synchronous 
     { numRuns: 30 },
   );
 });
+
+type Late = (path: string) => Promise<unknown>;
+type LateCall = (path: string, callback: (error: unknown, result?: unknown) => void) => void;
 
 function blocksOf(engine: Engine, room?: number): BlockCache {
   return new BlockCache(engine.chunks, engine.nodes, room);
@@ -205,9 +212,14 @@ function statOf(stats: fs.BigIntStats): unknown {
 function typeOf(dirent: fs.Dirent): string {
   assert.ok(dirent instanceof fs.Dirent);
   const is = [dirent.isFile(), dirent.isDirectory(), dirent.isSymbolicLink(), dirent.isFIFO(), dirent.isBlockDevice()];
-  return `${String(dirent.parentPath)
+  return `${displayed(dirent.parentPath)
     .replace(/^\/var\/tmp\/[^/]*\/[0-9]*/, "")
     .replace(/^$/, "/")} ${dirent.name} ${is.join()}`;
+}
+
+/** Of bytes, if the path was given as bytes. */
+function displayed(path: string | Buffer): string {
+  return path.toString();
 }
 
 /** What a call gives, or the error it throws, without the directory that stands for the root. */
@@ -223,11 +235,10 @@ function outcome(
   } catch (error) {
     assert.ok(error instanceof Error);
     const { message } = error;
-    const rest: NodeJS.ErrnoException = { ...error };
-    const plain = (text: string): string => text.replace(root, "");
+    const { code, errno, syscall, path } = error as NodeJS.ErrnoException;
     // Some versions of Node leave the path out.
-    if (rest.syscall === "opendir") return rest.code;
-    return { ...rest, says: plain(message), ...(rest.path !== undefined && { path: plain(rest.path) }) };
+    if (syscall === "opendir") return code;
+    return { code, errno, syscall, path: path?.replace(root, ""), message: message.replace(root, "") };
   }
 }
 
@@ -236,7 +247,8 @@ async function settled(call: () => Promise<unknown>): Promise<unknown> {
     return await call();
   } catch (error) {
     assert.ok(error instanceof Error);
-    return { ...error, says: error.message };
+    const { message, code, errno, syscall, path } = error as NodeJS.ErrnoException;
+    return { message, code, errno, syscall, path };
   }
 }
 
