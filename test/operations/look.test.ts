@@ -1,8 +1,23 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { link, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { capture, cat, create, importLayer, info, list, remove, show, status, tag } from "../../src/index.ts";
+import {
+  capture,
+  cat,
+  create,
+  find,
+  get,
+  importLayer,
+  info,
+  list,
+  openView,
+  remove,
+  show,
+  stat,
+  status,
+  tag,
+} from "../../src/index.ts";
 import type { Context } from "../../src/index.ts";
 import { digestKey, nameKey } from "../../src/format/keys.ts";
 import { Kv } from "../../src/kv/kv.ts";
@@ -239,6 +254,104 @@ test("cat: gives files' bytes in order; symlinks lead on inside the tree, never 
   }
 });
 
+test("stat: tells of a file what its tree does, of a symlink too unless it is followed", async () => {
+  await using at = await openTestHost();
+  await link(`${at.source}/etc/hosts`, `${at.source}/bin/same`);
+  await utimes(`${at.source}/etc/hosts`, 1, 1.5);
+  await importLayer(at.context, { source: at.source, name: "base" });
+  const [hosts, same, root] = await stat(at.context, { paths: ["base:/etc/hosts", "base:/bin/../bin/same", "base:/"] });
+  assert.ok(hosts && same && root);
+  assert.deepEqual(
+    { ...hosts, mode: "", uid: 0, gid: 0, content: "" },
+    {
+      ref: "base",
+      path: "/etc/hosts",
+      type: "file",
+      mode: "",
+      uid: 0,
+      gid: 0,
+      mtime: "1970-01-01T00:00:01.500000000Z",
+      sizeBytes: 20,
+      content: "",
+      ino: same.ino,
+      nlink: 2,
+    },
+  );
+  assert.deepEqual({ ...same, path: "" }, { ...hosts, path: "" });
+  assert.deepEqual([root.path, root.type, root.ino, root.nlink], ["/", "directory", 1, 1]);
+  const [itself] = await stat(at.context, { paths: ["base:/etc/link"] });
+  assert.deepEqual([itself?.type, itself?.target, itself?.path], ["symlink", "hosts", "/etc/link"]);
+  const [followed] = await stat(at.context, { paths: ["base:/etc/link"], follow: true });
+  assert.deepEqual(followed, hosts);
+  await assert.rejects(stat(at.context, { paths: ["base:/none"] }), { code: "NOT_FOUND" });
+  await assert.rejects(stat(at.context, { paths: ["base"] }), { code: "USAGE" });
+});
+
+test("find: each directory before what is in it; names and types choose", async () => {
+  await using at = await openTestHost();
+  await writeFile(Buffer.from(`${at.source}/etc/\xff`, "latin1"), "");
+  await importLayer(at.context, { source: at.source, name: "base" });
+  const paths = async (params: Parameters<typeof find>[1]): Promise<string[]> =>
+    (await find(at.context, params)).map(({ path }) => path);
+  assert.deepEqual(await paths({ start: "base" }), [
+    "/",
+    "/bin",
+    "/bin/tool",
+    "/empty",
+    "/etc",
+    "/etc/hosts",
+    "/etc/link",
+    "/etc/\ufffd",
+  ]);
+  assert.deepEqual(await paths({ start: "base:/bin" }), ["/bin", "/bin/tool"]);
+  assert.deepEqual(await paths({ start: "base:/etc/link" }), ["/etc/hosts"]);
+  assert.deepEqual(await paths({ start: "base", name: "{h,t}o*" }), ["/bin/tool", "/etc/hosts"]);
+  assert.deepEqual(await paths({ start: "base", type: "symlink" }), ["/etc/link"]);
+  assert.deepEqual(await paths({ start: "base", type: "file", name: "e*" }), []);
+  const [odd] = await find(at.context, { start: "base", name: "\ufffd" });
+  assert.deepEqual(odd, {
+    path: "/etc/\ufffd",
+    pathBase64: Buffer.from("/etc/\xff", "latin1").toString("base64"),
+    type: "file",
+    sizeBytes: 0,
+  });
+  await assert.rejects(find(at.context, { start: "base:/none" }), { code: "NOT_FOUND" });
+  await assert.rejects(find(at.context, { start: "nobody" }), { code: "NOT_FOUND" });
+});
+
+test("get: what comes out is what went in, with links between all that was chosen; or nothing comes out", async () => {
+  await using at = await openTestHost();
+  const { source } = at;
+  await link(`${source}/etc/hosts`, `${source}/bin/same`);
+  await link(`${source}/etc/hosts`, `${source}/elsewhere`);
+  await utimes(`${source}/etc`, 5, 1.25);
+  const { digest } = await importLayer(at.context, { source, name: "base" });
+  const target = `${at.path}/out`;
+  await mkdir(target);
+  const paths = ["base:/etc", `${digest}:/bin`, "base:/etc/link"];
+  const got = await get(at.context, { paths, target });
+  assert.deepEqual([got.entries, got.losses], [7, []]);
+  assert.deepEqual(readdirSync(target).sort(), ["bin", "etc", "link"]);
+  assert.equal(readFileSync(`${target}/etc/link`, "utf8"), "127.0.0.1 localhost\n");
+  const [hosts, same] = [statSync(`${target}/etc/hosts`), statSync(`${target}/bin/same`)];
+  assert.equal(hosts.ino, same.ino);
+  assert.equal(hosts.nlink, 2);
+  assert.equal(statSync(`${target}/etc`).mtimeMs, 1250);
+  assert.equal(readlinkSync(`${target}/link`), "hosts");
+  assert.ok(readFileSync(`${target}/bin/tool`).equals(readFileSync(`${source}/bin/tool`)));
+  for (const [chosen, place, code] of [
+    [["base:/elsewhere", "base:/etc"], target, "EXISTS"],
+    [["base:/elsewhere", "base:/none"], target, "NOT_FOUND"],
+    [["base:/elsewhere"], `${target}/none`, "NOT_FOUND"],
+    [["base:/elsewhere"], `${target}/link`, "NOT_FOUND"],
+    [["base:/"], target, "USAGE"],
+    [["base:/bin/..", "base:/elsewhere"], target, "USAGE"],
+    [["base:/elsewhere", `${digest}:/elsewhere`], target, "USAGE"],
+  ] as const)
+    await assert.rejects(get(at.context, { paths: chosen, target: place }), { code }, chosen.join(" "));
+  assert.deepEqual(readdirSync(target).sort(), ["bin", "etc", "link"]);
+});
+
 test("operations that read a container see what a stopped one left and nobody captured", async () => {
   await using at = await openTestHost();
   const { lxcPath, context } = at;
@@ -248,6 +361,9 @@ test("operations that read a container see what a stopped one left and nobody ca
     show: () => show(context, { ref: "web" }),
     list: () => list(context),
     cat: () => cat(context, { files: ["web:/new"] }),
+    stat: () => stat(context, { paths: ["web:/new"] }),
+    find: () => find(context, { start: "web" }),
+    openView: () => openView(context, { ref: "web" }),
     capture: () => capture(context, { name: "web" }),
     tag: () => tag(context, { ref: "web", name: "tagged" }),
     create: () => create(context, { source: "web", name: "made", ...NO_LXC }),
