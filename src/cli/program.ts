@@ -102,19 +102,19 @@ function merged(global: Record<string, unknown>, own: Record<string, unknown>): 
 
 /** @throws {StoreError} USAGE if there are too few or too many */
 function allArgs(command: Command, given: readonly string[], name: string | undefined): string[] {
-  const { args, nameAt = 0 } = command;
+  const { args, nameAt } = command;
   const all = [...given];
   const missing = (): StoreError =>
     new StoreError("USAGE", {
       reason: `missing ${(args[all.length] ?? "").replace(/[[\]…]/g, "")}`,
       hint: `delta0 ${[command.name, ...args].join(" ")}`,
     });
-  if (name !== undefined) {
+  if (name !== undefined && nameAt !== undefined) {
     if (all.length < nameAt) throw missing();
     all.splice(nameAt, 0, name);
   }
   if (all.length < args.filter((arg) => !arg.startsWith("[")).length) throw missing();
-  if (all.length > args.length && !(args.at(-1)?.includes("…") ?? false))
+  if (all.length > args.length && !args.some((arg) => arg.includes("…")))
     throw new StoreError("USAGE", {
       reason: `"${all[args.length] ?? ""}" is one argument too many`,
       hint: `delta0 ${[command.name, ...args].join(" ")}`,
