@@ -10,6 +10,7 @@ import type { Digest } from "../src/model/digest.ts";
 import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
 import { LowerTrees } from "../src/overlay/lower-tree.ts";
 import { Resolver } from "../src/overlay/resolver.ts";
+import { TreeView } from "../src/overlay/tree-view.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
 import { rootfsTar, unpackedRootfs } from "../test/support/rootfs.ts";
 import { run } from "../test/support/run.ts";
@@ -56,6 +57,9 @@ for (const [what, strings] of [
   if (what === "fresh strings") ours = rates[0] ?? 0;
 }
 
+const view = new TreeView(store.lowers.get(digest), store.blocks);
+rate("lstatSync of the view", fresh(paths), (path) => view.lstatSync(path));
+rate("lstatSync of the view, missing", fresh(missing), (path) => view.lstatSync(path, { throwIfNoEntry: false }));
 const plain = await unpackedRootfs("bookworm-large");
 const lstat = (root: string) => (path: string) => lstatSync(root + path, { throwIfNoEntry: false });
 rate("lstatSync, no overlay", fresh(paths), lstat(plain), LOOKUPS / 8);
