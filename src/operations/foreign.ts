@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import type { Ref } from "../containers/records.ts";
 import { errnoOf } from "../errors.ts";
 import { getValue, readConfig } from "../lxc/config-file.ts";
@@ -41,10 +41,21 @@ export function foreignContainers(
 
 /** Whatever it is that stands on them: an overlay of any number of lowers, or one directory. */
 function lowersOf(configFile: string): readonly string[] {
-  if (!existsSync(configFile)) return [];
+  if (!isReadable(configFile)) return [];
   const rootfs = parseRootfsPath(getValue(readConfig(configFile), "lxc.rootfs.path") ?? "");
   if (rootfs.type === "overlay") return rootfs.lowers;
   return rootfs.type === "directory" ? [rootfs.path] : [];
+}
+
+/** LXC paths are other people's, too: a config may be gone, a directory, a fifo, or not for this user to read. */
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return statSync(file).isFile();
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
 }
 
 function namesIn(directory: string): string[] {
