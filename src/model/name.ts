@@ -13,6 +13,12 @@ export type TreePath = string;
 
 export const ROOT: TreePath = "";
 
+/**
+ * The longest path that a tree holds, 32 Ki directories deep. Linux has no limit, but what walks a tree has a path for each
+ * entry: without one a few kilobytes of archive would make gigabytes of them.
+ */
+export const MAX_PATH_BYTES: number = 65_535;
+
 /** True for what Linux takes as a name: 1–255 bytes, not "." or "..", without "/" and NUL. */
 export function isName(bytes: string): bytes is Name {
   return (

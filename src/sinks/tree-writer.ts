@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, statfsSync } from "node:fs";
 import { errnoOf, PosixError, StoreError } from "../errors.ts";
 import type { ContentReader, LinkGroup } from "../model/change.ts";
 import { baseName, displayName, parentPath, ROOT } from "../model/name.ts";
-import type { TreePath } from "../model/name.ts";
+import type { Name, TreePath } from "../model/name.ts";
 import type { DirectoryNode, FileNode, Node, NodeType } from "../model/node.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { PathWalker } from "../sys/path-walker.ts";
@@ -16,8 +16,10 @@ import type { TurnOptions } from "./turns.ts";
 import { LossTally } from "./written.ts";
 import type { LossKind, Written } from "./written.ts";
 
+/** A directory that waits for its metadata. Known by those above: the paths of a deep tree are far longer than the tree. */
 interface Open {
-  readonly path: TreePath;
+  readonly above: Open | undefined;
+  readonly name: Name | undefined;
   readonly node: DirectoryNode;
 }
 
@@ -125,14 +127,15 @@ export class TreeWriter implements Disposable {
   /** Completes all directories. */
   finish(): Written {
     while (this.#open.length > 1) this.#leave();
-    for (const { path, node } of this.#unreadable) {
+    for (const open of this.#unreadable) {
+      const path = pathOf(open);
       this.#walker.goTo(parentPath(path));
       using directory = this.#walker.current.openDirectory(baseName(path));
-      this.#complete(directory, { path, node });
+      this.#complete(directory, open.node, path);
     }
     const [root] = this.#open;
     if (root === undefined) throw new Error("a tree without a root");
-    this.#complete(this.#root, root);
+    this.#complete(this.#root, root.node, ROOT);
     const { entries, bytes } = this.#turns;
     return { entries, bytes, losses: this.#losses.list, omitted: this.#omitted.list };
   }
@@ -144,8 +147,8 @@ export class TreeWriter implements Disposable {
   }
 
   #standIn(directory: TreePath): void {
-    for (let top = this.#open.at(-1); top?.path !== directory; top = this.#open.at(-1)) {
-      if (top === undefined || top.path === ROOT) throw new Error(`nothing was put at ${directory}`);
+    while (this.#walker.path !== directory) {
+      if (this.#open.length < 2) throw new Error(`nothing was put at ${directory}`);
       this.#leave();
     }
   }
@@ -153,12 +156,13 @@ export class TreeWriter implements Disposable {
   #leave(): void {
     const left = this.#open.pop();
     if (left === undefined) throw new Error("left the root");
-    if ((left.node.mode & OWNER_READS) === OWNER_READS) this.#complete(this.#walker.current, left);
+    if ((left.node.mode & OWNER_READS) === OWNER_READS)
+      this.#complete(this.#walker.current, left.node, this.#walker.path);
     else this.#unreadable.push(left);
     this.#walker.leave();
   }
 
-  #complete(directory: DirectoryHandle, { path, node }: Open): void {
+  #complete(directory: DirectoryHandle, node: DirectoryNode, path: TreePath): void {
     try {
       this.#metadata.set(nodeIn(directory), node, path);
     } catch (error) {
@@ -167,11 +171,12 @@ export class TreeWriter implements Disposable {
   }
 
   #putDirectory(path: TreePath, node: DirectoryNode): true {
-    if (path !== ROOT) {
-      this.#walker.current.makeDirectory(baseName(path), 0o700);
-      this.#walker.enter(baseName(path));
+    const name = path === ROOT ? undefined : baseName(path);
+    if (name !== undefined) {
+      this.#walker.current.makeDirectory(name, 0o700);
+      this.#walker.enter(name);
     }
-    this.#open.push({ path, node });
+    this.#open.push({ above: this.#open.at(-1), name, node });
     return true;
   }
 
@@ -237,6 +242,12 @@ export class TreeWriter implements Disposable {
       return false;
     }
   }
+}
+
+function pathOf(open: Open): TreePath {
+  const names: Name[] = [];
+  for (let at: Open | undefined = open; at?.name !== undefined; at = at.above) names.push(at.name);
+  return names.reverse().join("/");
 }
 
 const OWNER_READS = 0o500;

@@ -39,6 +39,11 @@ export async function* directoryChanges(
   let batch: RawChange[] = [];
 
   for (let at = directories.pop(); at !== undefined; at = directories.pop()) {
+    if (batch.length >= BATCH_CHANGES) {
+      yield batch;
+      batch = [];
+      await reader.turn();
+    }
     const here = enter(walker, path, at);
     // Only now, not when its parent was listed: its times are then those of the listing that follows.
     const self = here.statSelf();

@@ -147,7 +147,7 @@ class TarReader {
   async #entry(header: TarHeader): Promise<RawChange> {
     const pax = this.#pax;
     const name = pax.text("GNU.sparse.name") ?? pax.text("path") ?? this.#longName ?? header.name;
-    this.#input.inside = name === "" ? "an entry" : displayName(name);
+    this.#input.inside = name === "" ? "an entry" : displayName(name.slice(0, SHOWN_NAME_BYTES));
     if (name === "") throw new MalformedTar("has no name");
     const path = treePath(name);
     const { type } = header;
@@ -302,4 +302,6 @@ function inRange(value: number, what: string): number {
 const A_HEADER = "a header";
 const BATCH_CHANGES = 128;
 const MAX_NAME_BYTES = 1 << 20;
+/** Of a name in messages. */
+const SHOWN_NAME_BYTES = 1024;
 const MAX_TARGET_BYTES = 4095;

@@ -1,6 +1,16 @@
 import { StoreError } from "../errors.ts";
 import type { LinkGroup, RawChange, RawNode } from "../model/change.ts";
-import { baseName, comparePaths, displayName, isName, joinPath, parentPath, ROOT, splitPath } from "../model/name.ts";
+import {
+  baseName,
+  comparePaths,
+  displayName,
+  isName,
+  joinPath,
+  MAX_PATH_BYTES,
+  parentPath,
+  ROOT,
+  splitPath,
+} from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import { EMPTY_LISTING, flawOf, IMPLIED_DIRECTORY } from "../model/node.ts";
 import type { Content, DirectoryNode, Listing, Metadata, Node } from "../model/node.ts";
@@ -37,10 +47,11 @@ export class TreeBuilder {
 
   /**
    * @throws {StoreError} SOURCE_INVALID if the change cannot be: a put or link below a file, a link to nothing or to a
-   *   directory, a name or node that no file system has
+   *   directory, a name or node that no file system has, a path above `MAX_PATH_BYTES`
    */
   apply(change: RawChange): void {
     const { path } = change;
+    if (path.length > MAX_PATH_BYTES) throw invalid(path, `has a path above ${MAX_PATH_BYTES} bytes`);
     switch (change.kind) {
       case "put":
         this.#put(path, change.node);
@@ -302,8 +313,11 @@ function requireName(path: TreePath): Name {
 const SHORTEST_SLICE = 13;
 
 function invalid(path: TreePath, reason: string): StoreError {
-  return new StoreError("SOURCE_INVALID", { source: path === ROOT ? "/" : displayName(path), reason });
+  const shown = path === ROOT ? "/" : displayName(path.slice(0, SHOWN_PATH_BYTES));
+  return new StoreError("SOURCE_INVALID", { source: shown, reason });
 }
+
+const SHOWN_PATH_BYTES = 1024;
 
 function quoted(path: TreePath): string {
   return `"${displayName(path)}"`;

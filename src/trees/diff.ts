@@ -46,6 +46,8 @@ export function* diffTrees(
   const rootChanged = before === undefined || !sameSelf(before.root, after.root);
   if (rootChanged) yield change(ROOT, before?.root, after.root);
   const stack = [frameOf(store, ROOT, before?.root, after.root, relinked)];
+  /** Begins with the path of each directory of the stack: a string for each would be gigabytes where they are deep. */
+  let current: TreePath = ROOT;
   /** How many directories of the stack, from the root on, were given. */
   let given = rootChanged ? 1 : 0;
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
@@ -56,19 +58,20 @@ export function* diffTrees(
       continue;
     }
     const [name, a, b] = step.value;
-    const path = joinPath(frame.path, name);
+    const path = joinPath(current.slice(0, frame.pathLength), name);
     const links = frame.relinked?.below.get(name);
     const changed = a === undefined || b === undefined || !sameSelf(a, b) || links?.itself === true;
     if (changed) {
       for (; parents && given < stack.length; given++) {
-        const { path: above, directory } = stack[given]!;
-        yield change(above, directory, directory);
+        const { pathLength, directory } = stack[given]!;
+        yield change(current.slice(0, pathLength), directory, directory);
       }
       yield change(path, a, b);
     }
     if (b?.type !== "directory") continue;
     const below = a?.type === "directory" ? a : undefined;
     if (links === undefined && below?.listing.root === b.listing.root) continue;
+    current = path;
     stack.push(frameOf(store, path, below, b, links));
     if (changed) given = stack.length;
   }
@@ -76,7 +79,7 @@ export function* diffTrees(
 
 /** A directory of `after` that is being compared. */
 interface Frame {
-  readonly path: TreePath;
+  readonly pathLength: number;
   readonly directory: DirectoryNode;
   readonly relinked: Relinked | undefined;
   readonly pairs: Generator<Pair>;
@@ -89,7 +92,12 @@ function frameOf(
   directory: DirectoryNode,
   relinked: Relinked | undefined,
 ): Frame {
-  return { path, directory, relinked, pairs: pairs(store, before, directory, relinked !== undefined) };
+  return {
+    pathLength: path.length,
+    directory,
+    relinked,
+    pairs: pairs(store, before, directory, relinked !== undefined),
+  };
 }
 
 /** True if two nodes show the same themselves; what directories hold is left aside. */

@@ -217,6 +217,14 @@ test("directory source: a source that is missing, or no directory, is an error o
   await assert.rejects(read(`${directory.path}/file`), { code: "SOURCE_INVALID" });
 });
 
+test("directory source: directories alone come in batches, too", async () => {
+  await using directory = await temporaryDirectory();
+  for (let i = 0; i < 2000; i++) mkdirSync(`${directory.path}/${i}`);
+  const batches: number[] = [];
+  for await (const batch of directoryChanges(directory.path, new MemoryContent().writer())) batches.push(batch.length);
+  assert.ok(Math.max(...batches) <= 256, `batches of ${batches.join(", ")}`);
+});
+
 test("directory source: an aborted signal ends it, and timers run meanwhile", async () => {
   await using directory = await temporaryDirectory();
   for (let i = 0; i < 3000; i++) writeFileSync(`${directory.path}/${i}`, "");

@@ -235,6 +235,16 @@ test("tar: names lead from the root of the tree, however they begin; only the ro
   assert.equal(nodeAt(read, "", "directory").mode, 0o700);
 });
 
+test("tar: a path of 65 535 bytes is the longest; one above is told in a line", async () => {
+  const ofBytes = (length: number): string => `${"d/".repeat(Math.floor(length / 2))}${"f".repeat(length % 2)}`;
+  const read = (length: number) => readTar(archive(longName("L", ofBytes(length)), entry({ name: "f" })));
+  assert.deepEqual([...(await read(65_535)).nodes.keys()], [ofBytes(65_535)]);
+  await assert.rejects(read(65_537), (error: Error) => {
+    assert.ok(isStoreError(error, "SOURCE_INVALID") && error.message.length < 2000);
+    return true;
+  });
+});
+
 test("tar: a path that comes twice is what came last", async () => {
   const read = await readTar(archive(entry({ name: "a" }, "1"), entry({ name: "a" }, "2")));
   assert.equal(textAt(read, "a"), "2");

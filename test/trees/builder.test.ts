@@ -226,3 +226,11 @@ test("builder: 10 000 levels are built, looked up and read in time that is linea
   // Four times as deep: paths are four times as long too, and somebody must read them.
   assert.ok(seconds[1]! < 15 && seconds[1]! < 16 * seconds[0]! + 2, `took ${seconds.join(" and ")} s`);
 });
+
+test("builder: a path above 65 535 bytes is refused", async () => {
+  await using engine = await openEngine();
+  const builder = new TreeBuilder(engine.trees);
+  const put = (path: string) => builder.apply({ kind: "put", path, node: { type: "fifo", ...IMPLIED_DIRECTORY } });
+  put("d/".repeat(32_767) + "f");
+  assert.throws(() => put("d/".repeat(32_767) + "ff"), { code: "SOURCE_INVALID" });
+});
