@@ -35,7 +35,7 @@ export async function capture(context: Context, params: CaptureParams): Promise<
   const { name, from, dialect = "trusted" } = params;
   const before = await requireContainer(store, name);
   const settled = await settle(context, name, before);
-  refuseRunning(name, settled.state);
+  refuseRunning(name, settled.state, settled.ref.lxcPath);
   if (from !== undefined) await captureFrom(context, name, settled, from, dialect);
   const after = await requireContainer(store, name);
   return { name, digest: after.tree, changed: after.tree !== before.tree, captured: after.captured };

@@ -43,7 +43,7 @@ export async function changeContainer(context: Context, change: ContainerChange)
     const upper = found.type === "container" ? found.rootfs.upper : undefined;
     if (runningContainers().isRunning({ name, lxcPath: ref.lxcPath, upper })) {
       clearPending(directory);
-      refuseRunning(name, "running");
+      refuseRunning(name, "running", ref.lxcPath);
     }
   }
   await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers);

@@ -46,7 +46,7 @@ async function resolveOriginal(context: Context, text: string): Promise<Resolved
   if (original.kind !== "container") return original;
   const { name } = original;
   const { ref, state } = await settle(context, name, original.ref);
-  refuseRunning(name, state);
+  refuseRunning(name, state, ref.lxcPath);
   return { kind: "container", name, ref, tree: ref.tree };
 }
 

@@ -30,7 +30,7 @@ export async function commit(context: Context, params: CommitParams): Promise<Co
   const container = await requireContainer(store, name);
   const existing = replaceable(store, params.layer, params.replace ?? false);
   const before = await settle(context, name, container);
-  refuseRunning(name, before.state);
+  refuseRunning(name, before.state, before.ref.lxcPath);
   const { tree, base } = before.ref;
   const layer: Layer = { tree, parent: base, created: timestamp(), message, source: `container ${name}` };
   const after: Ref = { type: "layer", layer: layerDigest(layer) };

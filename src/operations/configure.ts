@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { StoreError } from "../errors.ts";
 import { SETTINGS } from "../containers/settings.ts";
@@ -17,18 +18,24 @@ export interface SettingItem {
   readonly description: string;
 }
 
-/** Tells settings, or changes one. @throws {StoreError} USAGE for a key that is none */
+/** Tells settings, or changes one. @throws {StoreError} USAGE for a key that is none, NOT_FOUND for a missing path */
 export async function configure({ store }: Context, { key, value }: ConfigureParams): Promise<SettingItem[]> {
   if (key !== undefined && !isSetting(key))
     throw new StoreError("USAGE", {
       reason: `"${key}" is no setting`,
       hint: `there are: ${Object.keys(SETTINGS).join(", ")}`,
     });
-  // Both are paths; a relative one would mean another place from another directory.
   if (key !== undefined && value !== undefined)
-    await store.settings.set(key, value === "" ? undefined : resolve(value));
+    await store.settings.set(key, value === "" ? undefined : presentPath(value));
   const keys = key === undefined ? (Object.keys(SETTINGS) as Setting[]) : [key];
   return keys.map((key) => ({ key, value: store.settings.find(key) ?? null, description: SETTINGS[key] }));
+}
+
+/** Both settings are paths; a relative one would mean another place from another directory. */
+function presentPath(value: string): string {
+  const path = resolve(value);
+  if (!existsSync(path)) throw new StoreError("NOT_FOUND", { what: `there is no ${path}`, hint: "make it first" });
+  return path;
 }
 
 function isSetting(key: string): key is Setting {

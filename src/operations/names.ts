@@ -128,7 +128,7 @@ async function stopped(context: Context, name: string, ref: ContainerRef, stop =
     if (failure !== undefined) throw new StoreError("PROGRAM_FAILED", { program: "lxc-stop", reason: failure });
     settled = await settle(context, name, settled.ref);
   }
-  refuseRunning(name, settled.state);
+  refuseRunning(name, settled.state, ref.lxcPath);
   const directory = directoryOf(name, ref);
   if (settled.state === "foreign")
     warn(context, `${directory ?? ""} is not a container of this store any more: it stays`);
@@ -138,5 +138,5 @@ async function stopped(context: Context, name: string, ref: ContainerRef, stop =
 /** A start that slipped in between the look and the move: whoever disposes of the staging puts the directory back. */
 function refuseStarted(directory: string): void {
   const place = { name: basename(directory), lxcPath: dirname(directory) };
-  if (runningContainers().isRunning(place)) refuseRunning(place.name, "running");
+  if (runningContainers().isRunning(place)) refuseRunning(place.name, "running", place.lxcPath);
 }

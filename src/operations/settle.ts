@@ -73,11 +73,11 @@ export async function settledRef(context: Context, text: string): Promise<Resolv
 }
 
 /** @throws {StoreError} REFUSED in LXC's own words */
-export function refuseRunning(name: string, state: ContainerState): void {
-  if (state !== "running") return;
+export function refuseRunning(name: string, state: ContainerState, lxcPath: string | null): void {
+  if (state !== "running" || lxcPath === null) return;
   throw new StoreError("REFUSED", {
     reason: `Original container (${name}) is running`,
-    hint: `stop it: lxc-stop -n ${name}`,
+    hint: `stop it: lxc-stop -P ${lxcPath} -n ${name}`,
   });
 }
 

@@ -77,6 +77,8 @@ test("cli: a store is made, described and set", async () => {
   assert.equal(info["schema"], "delta0/info@1");
   assert.equal(info["layers"], 0);
 
+  assert.equal((await cli.delta0(["config", "lxc.path", "here"])).code, 4);
+  await mkdir(`${cli.path}/here`);
   assert.equal((await cli.delta0(["config", "lxc.path", "here"])).code, 0);
   assert.equal((await cli.delta0(["config", "lxc.path"])).stdout, `${cli.path}/here\n`);
   assert.match((await cli.delta0(["config"])).stdout, /^lxc\.path +\S+here/m);

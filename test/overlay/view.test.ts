@@ -16,6 +16,7 @@ import { writeDirectory } from "../../src/sinks/directory.ts";
 import { diffTrees } from "../../src/trees/diff.ts";
 import type { Engine } from "../support/engine.ts";
 import { openEngine } from "../support/engine.ts";
+import { isRoot } from "../support/run.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { build } from "../trees/support.ts";
 
@@ -203,10 +204,12 @@ function isFifo(on: typeof fs, path: PathLike): boolean {
 }
 
 function statOf(stats: fs.BigIntStats): unknown {
-  const { mode, uid, gid, rdev, mtimeNs, mtimeMs } = stats;
+  const { mode, rdev, mtimeNs, mtimeMs } = stats;
+  // Directories that are implied are root's in a tree, and in an export of another user that user's.
+  const owner = isRoot() ? { uid: stats.uid, gid: stats.gid } : {};
   const counted = stats.isDirectory() ? {} : { size: stats.size, nlink: stats.nlink };
   const is = [stats.isFile(), stats.isDirectory(), stats.isSymbolicLink(), stats.isFIFO(), stats.isSocket()];
-  return { mode, uid, gid, rdev, mtimeNs, mtimeMs, is, isStats: stats.mode === mode, ...counted };
+  return { mode, ...owner, rdev, mtimeNs, mtimeMs, is, isStats: stats.mode === mode, ...counted };
 }
 
 function typeOf(dirent: fs.Dirent): string {
