@@ -12,9 +12,9 @@ test("cli: a tree 20 000 levels deep goes in and out in little memory", async ()
   const path = `${"d/".repeat(20_000)}f`;
   writeFileSync(`${cli.path}/deep.tar`, archive(longName("L", path), entry({ name: "f" }, "x")));
   for (const args of [
-    ["import", "deep.tar", "deep"],
-    ["export", "deep", "out"],
-    ["import", "out", "again"],
+    ["import", "-q", "deep.tar", "deep"],
+    ["export", "-q", "deep", "out"],
+    ["import", "-q", "out", "again"],
   ]) {
     const { code, stderr } = await cli.delta0(args, { env: LITTLE_MEMORY });
     assert.deepEqual([args[0], code, stderr], [args[0], 0, ""]);
