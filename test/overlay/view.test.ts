@@ -69,8 +69,9 @@ const CALLS: Readonly<Record<string, (on: typeof fs, path: PathLike) => unknown>
   stat: (on, path) => statOf(on.statSync(path, { bigint: true })),
   lstat: (on, path) => statOf(on.lstatSync(path, { bigint: true })),
   "lstat in floats": (on, path) => {
-    const { mtimeMs, mtime, uid, gid, mode } = on.lstatSync(path);
-    return { mtimeMs, mtime, uid, gid, mode };
+    const stats = on.lstatSync(path);
+    const { mtimeMs, mtime, mode } = stats;
+    return { mtimeMs, mtime, mode, ...ownerOf(stats) };
   },
   "stat without a throw": (on, path) => on.statSync(path, { throwIfNoEntry: false })?.mode,
   readdir: (on, path) => on.readdirSync(path).sort(),
@@ -205,11 +206,14 @@ function isFifo(on: typeof fs, path: PathLike): boolean {
 
 function statOf(stats: fs.BigIntStats): unknown {
   const { mode, rdev, mtimeNs, mtimeMs } = stats;
-  // Directories that are implied are root's in a tree, and in an export of another user that user's.
-  const owner = isRoot() ? { uid: stats.uid, gid: stats.gid } : {};
   const counted = stats.isDirectory() ? {} : { size: stats.size, nlink: stats.nlink };
   const is = [stats.isFile(), stats.isDirectory(), stats.isSymbolicLink(), stats.isFIFO(), stats.isSocket()];
-  return { mode, ...owner, rdev, mtimeNs, mtimeMs, is, isStats: stats.mode === mode, ...counted };
+  return { mode, ...ownerOf(stats), rdev, mtimeNs, mtimeMs, is, isStats: stats.mode === mode, ...counted };
+}
+
+/** Directories that are implied are root's in a tree, and in an export that another user made, that user's. */
+function ownerOf({ uid, gid }: fs.Stats | fs.BigIntStats): object {
+  return isRoot() ? { uid, gid } : {};
 }
 
 function typeOf(dirent: fs.Dirent): string {
