@@ -9,6 +9,7 @@ import { fileError, readError } from "./file-error.ts";
 import type { Names, Resolved } from "./resolver.ts";
 import { Resolver } from "./resolver.ts";
 import { ViewBigIntStats, ViewStats } from "./stats.ts";
+import type { Writes } from "./writes.ts";
 
 /** An open file or directory. */
 export interface OpenFile {
@@ -25,6 +26,8 @@ export interface OpenFile {
  */
 export class ViewCore {
   readonly names: Names;
+  /** Undefined for what cannot change. */
+  readonly writes: Writes | undefined;
   readonly #resolver: Resolver;
   readonly #blocks: BlockCache;
   /** What stat says of the device: another number for each view of this process. */
@@ -32,9 +35,10 @@ export class ViewCore {
   readonly #open = new Map<number, OpenFile>();
   #nextFd = FIRST_FD;
 
-  /** Borrows both. */
-  constructor(names: Names, blocks: BlockCache) {
+  /** Borrows all. */
+  constructor(names: Names, blocks: BlockCache, writes?: Writes) {
     this.names = names;
+    this.writes = writes;
     this.#resolver = new Resolver(names);
     this.#blocks = blocks;
   }
