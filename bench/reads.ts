@@ -30,7 +30,7 @@ const { digest } = builder.finish();
 await store.change("bench", []);
 
 const rows: [string, string][] = [];
-const view = new TreeView(store.lowers.get(digest), store.blocks);
+const view = TreeView.of(store.lowers.get(digest), store.blocks);
 const buffer = Buffer.alloc(READ_BYTES);
 for (const name of ["random", "text"]) {
   const fd = view.openSync(`/${name}`);

@@ -8,6 +8,7 @@ import { runInNewContext } from "node:vm";
 import { importLayer, show, Store } from "../src/index.ts";
 import type { Digest } from "../src/model/digest.ts";
 import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
+import type { LowerEntry } from "../src/overlay/lower-entry.ts";
 import { LowerTrees } from "../src/overlay/lower-tree.ts";
 import { Resolver } from "../src/overlay/resolver.ts";
 import { TreeView } from "../src/overlay/tree-view.ts";
@@ -57,7 +58,7 @@ for (const [what, strings] of [
   if (what === "fresh strings") ours = rates[0] ?? 0;
 }
 
-const view = new TreeView(store.lowers.get(digest), store.blocks);
+const view = TreeView.of(store.lowers.get(digest), store.blocks);
 rate("lstatSync of the view", fresh(paths), (path) => view.lstatSync(path));
 rate("lstatSync of the view, missing", fresh(missing), (path) => view.lstatSync(path, { throwIfNoEntry: false }));
 const plain = await unpackedRootfs("bookworm-large");
@@ -112,8 +113,8 @@ function listPaths(tree: Digest): { readonly paths: string[]; readonly missing: 
   const paths: string[] = [];
   const directories = [names.root];
   for (const directory of directories) {
-    for (const entries of names.entries(directory)) {
-      for (const entry of entries) {
+    for (const rows of names.entries(directory)) {
+      for (const [, entry] of rows) {
         paths.push(copyOf(entry.path));
         if (entry.isDirectory) directories.push(entry);
       }
@@ -124,7 +125,7 @@ function listPaths(tree: Digest): { readonly paths: string[]; readonly missing: 
 
 /** Heap of a cache that holds the whole tree, and nothing else. */
 function keptBytes(tree: Digest): string {
-  const kept: Resolver[] = [];
+  const kept: Resolver<LowerEntry>[] = [];
   const used: number[] = [];
   for (let i = 0; i <= KEPT; i++) {
     const resolver = new Resolver(new LowerTrees(store.trees).get(tree));

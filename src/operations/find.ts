@@ -3,7 +3,7 @@ import picomatch from "picomatch";
 import { StoreError } from "../errors.ts";
 import { displayName } from "../model/name.ts";
 import type { NodeType } from "../model/node.ts";
-import type { Entry } from "../overlay/entry.ts";
+import type { LowerEntry } from "../overlay/lower-entry.ts";
 import type { LowerTree } from "../overlay/lower-tree.ts";
 import type { Context } from "./context.ts";
 import { describePath } from "./describe.ts";
@@ -46,7 +46,7 @@ export async function find(context: Context, { start, name, type }: FindParams):
 }
 
 /** Each directory before what is in it. */
-function* walk(names: LowerTree, top: Entry): Generator<Entry> {
+function* walk(names: LowerTree, top: LowerEntry): Generator<LowerEntry> {
   yield top;
   const stack = [entriesOf(names, top)];
   for (let entries = stack.at(-1); entries !== undefined; entries = stack.at(-1)) {
@@ -60,8 +60,8 @@ function* walk(names: LowerTree, top: Entry): Generator<Entry> {
   }
 }
 
-function* entriesOf(names: LowerTree, directory: Entry): Generator<Entry> {
-  for (const some of names.entries(directory)) yield* some;
+function* entriesOf(names: LowerTree, directory: LowerEntry): Generator<LowerEntry> {
+  for (const rows of names.entries(directory)) for (const [, entry] of rows) yield entry;
 }
 
 const TYPES: Readonly<Record<number, NodeType>> = {

@@ -1,6 +1,6 @@
 import { StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
-import type { Entry } from "../overlay/entry.ts";
+import type { LowerEntry } from "../overlay/lower-entry.ts";
 import type { LowerTree } from "../overlay/lower-tree.ts";
 import { Resolver } from "../overlay/resolver.ts";
 import type { Errno } from "../overlay/resolver.ts";
@@ -11,7 +11,7 @@ import { settledRef } from "./settle.ts";
 export interface Located {
   readonly ref: string;
   readonly names: LowerTree;
-  readonly entry: Entry;
+  readonly entry: LowerEntry;
 }
 
 /**
@@ -44,5 +44,6 @@ const REASONS: Readonly<Record<Errno, string>> = {
   ENOENT: "no such file",
   ENOTDIR: "something above it is no directory",
   ELOOP: "its symlinks lead in a circle",
+  EACCES: "something above it may not be searched",
   ENAMETOOLONG: "a name in it, or all of it, is too long",
 };

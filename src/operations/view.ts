@@ -11,5 +11,5 @@ import { settledRef } from "./settle.ts";
 export async function openView(context: Context, { ref }: { readonly ref: string }): Promise<TreeView> {
   const { tree } = await settledRef(context, ref);
   const { lowers, blocks } = context.store;
-  return new TreeView(lowers.get(tree), blocks);
+  return TreeView.of(lowers.get(tree), blocks);
 }

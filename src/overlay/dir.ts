@@ -1,7 +1,7 @@
 import { encodeName } from "./arguments.ts";
 import type { NameEncoding } from "./arguments.ts";
-import type { Entry } from "./entry.ts";
 import { argumentError } from "./file-error.ts";
+import type { Row } from "./names.ts";
 import { ViewDirent } from "./stats.ts";
 
 type AnyDirent = ViewDirent<string | Buffer>;
@@ -9,11 +9,11 @@ type AnyDirent = ViewDirent<string | Buffer>;
 /** As `fs.Dir`: an open directory, read in order, a page of its tree at a time. */
 export class ViewDir implements AsyncDisposable {
   readonly path: string;
-  readonly #entries: Iterator<Entry>;
+  readonly #entries: Iterator<Row>;
   readonly #encoding: NameEncoding;
   #closed = false;
 
-  constructor(path: string, entries: Iterator<Entry>, encoding: NameEncoding) {
+  constructor(path: string, entries: Iterator<Row>, encoding: NameEncoding) {
     this.path = path;
     this.#entries = entries;
     this.#encoding = encoding;
@@ -23,9 +23,9 @@ export class ViewDir implements AsyncDisposable {
   readSync(): AnyDirent | null {
     this.#requireOpen();
     const step = this.#entries.next();
-    return step.done === true
-      ? null
-      : new ViewDirent(step.value, encodeName(step.value.name, this.#encoding), this.path);
+    if (step.done === true) return null;
+    const [name, entry] = step.value;
+    return new ViewDirent(entry, encodeName(name, this.#encoding), this.path);
   }
 
   closeSync(): void {

@@ -3,9 +3,10 @@ import type { Digest } from "../model/digest.ts";
 import type { Node } from "../model/node.ts";
 import { totalsOf } from "../model/node.ts";
 import type { Tree, TreeStore } from "../trees/tree-store.ts";
-import { Entry } from "./entry.ts";
-import type { Attributes, Leaf } from "./entry.ts";
-import type { Names } from "./resolver.ts";
+import type { Attributes } from "./entry.ts";
+import { LowerEntry } from "./lower-entry.ts";
+import type { Leaf } from "./lower-entry.ts";
+import type { Names, Row } from "./names.ts";
 
 /** Entries of all trees together that are kept, at about 250 bytes each. */
 const MAX_ENTRIES = 250_000;
@@ -68,13 +69,14 @@ class Room {
  * One map holds them all under their whole paths: a map in each directory would cost 75 bytes an entry more. A leaf page is
  * there entirely or not at all, so a name that is not there needs no entry of its own. bench/resolver.ts.
  */
-export class LowerTree implements Names {
+export class LowerTree implements Names<LowerEntry> {
   readonly tree: Tree;
-  readonly root: Entry;
+  readonly root: LowerEntry;
+  readonly generation = 0;
   readonly #store: TreeStore;
   readonly #room: Room;
   readonly #attributes = new SharedAttributes();
-  #entries = new Map<string, Entry>();
+  #entries = new Map<string, LowerEntry>();
 
   constructor(store: TreeStore, tree: Tree, room: Room) {
     this.#store = store;
@@ -84,11 +86,12 @@ export class LowerTree implements Names {
     this.#entries.set("/", this.root);
   }
 
-  at(path: string): Entry | undefined {
-    return this.#entries.get(path);
+  at(path: string): LowerEntry | undefined {
+    const entry = this.#entries.get(path);
+    return entry?.hasAsciiPath === true ? entry : undefined;
   }
 
-  find(directory: Entry, name: string): Entry | undefined {
+  find(directory: LowerEntry, name: string): LowerEntry | undefined {
     const { leaves } = directory;
     const leaf = leaves.length < 2 ? leaves[0] : leaves[firstAtLeast(leaves, name)];
     if (leaf === undefined) return undefined;
@@ -96,15 +99,22 @@ export class LowerTree implements Names {
     return this.#entries.get(`${directory.path}/${name}`);
   }
 
-  *entries(directory: Entry): Generator<readonly Entry[]> {
-    for (const leaf of directory.leaves) yield this.#load(directory, leaf);
+  *entries(directory: LowerEntry): Generator<readonly Row<LowerEntry>[]> {
+    for (const leaf of directory.leaves) yield this.#load(directory, leaf).map((entry) => [entry.name, entry]);
   }
 
-  inode(entry: Entry): number {
+  current(entry: LowerEntry): LowerEntry {
+    return entry;
+  }
+
+  retain(): void {}
+  release(): void {}
+
+  inode(entry: LowerEntry): number {
     return entry.linked ? this.#firstName(entry).ordinal : entry.ordinal;
   }
 
-  links(entry: Entry): number {
+  links(entry: LowerEntry): number {
     return this.#group(entry)?.length ?? 1;
   }
 
@@ -115,29 +125,29 @@ export class LowerTree implements Names {
   }
 
   /** The decoded node, from its page. */
-  node(entry: Entry): Node {
+  node(entry: LowerEntry): Node {
     const node = this.#store.lookup(this.tree, entry.path.slice(1));
     if (node === undefined) throw new Error(`${entry.path} is not in its own tree`);
     return node;
   }
 
-  #group(entry: Entry): LinkGroup | undefined {
+  #group(entry: LowerEntry): LinkGroup | undefined {
     return entry.linked ? this.#store.linkMap(this.tree).get(entry.path.slice(1)) : undefined;
   }
 
-  #firstName(entry: Entry): Entry {
+  #firstName(entry: LowerEntry): LowerEntry {
     const first = this.#group(entry)?.[0];
     if (first === undefined) return entry;
-    let at: Entry | undefined = this.root;
+    let at: LowerEntry | undefined = this.root;
     for (const name of first.split("/")) at &&= this.find(at, name);
     return at ?? entry;
   }
 
-  #load(directory: Entry, leaf: Leaf): readonly Entry[] {
+  #load(directory: LowerEntry, leaf: Leaf): readonly LowerEntry[] {
     if (leaf.era === this.#room.era) return leaf.entries;
     const rows = this.#store.readLeaf(leaf.ref);
     this.#room.take(rows.size);
-    const entries: Entry[] = new Array<Entry>(rows.size);
+    const entries: LowerEntry[] = new Array<LowerEntry>(rows.size);
     let ordinal = leaf.firstIno;
     let i = 0;
     for (const [name, node] of rows) {
@@ -151,7 +161,7 @@ export class LowerTree implements Names {
     return entries;
   }
 
-  #entry(node: Node, path: string, ordinal: number): Entry {
+  #entry(node: Node, path: string, ordinal: number): LowerEntry {
     const leaves: Leaf[] = [];
     if (node.type === "directory") {
       let firstIno = ordinal + 1;
@@ -160,12 +170,12 @@ export class LowerTree implements Names {
         firstIno += ref.entries ?? 0;
       }
     }
-    return Entry.of(node, path, ordinal, this.#attributes.of(node), leaves);
+    return LowerEntry.of(node, path, ordinal, this.#attributes.of(node), leaves);
   }
 }
 
 const ROOT_ORDINAL = 1;
-const NO_ENTRIES: readonly Entry[] = [];
+const NO_ENTRIES: readonly LowerEntry[] = [];
 
 function firstAtLeast(leaves: readonly Leaf[], name: string): number {
   let low = 0;

@@ -1,53 +1,59 @@
 import { byteStringOf } from "../model/name.ts";
 import type { Entry } from "./entry.ts";
 import { isAscii } from "./entry.ts";
+import type { Names } from "./names.ts";
 
-/** What paths lead through. A view of a tree has its `LowerTree`; one that can change puts its changes over that. */
-export interface Names {
-  readonly root: Entry;
-  /** The entry with this path: "/" or names with a "/" before each. Undefined also if it was not looked at yet. */
-  at(path: string): Entry | undefined;
-  find(directory: Entry, name: string): Entry | undefined;
-  /** A directory's entries in byte order, some at a time. */
-  entries(directory: Entry): Iterable<readonly Entry[]>;
-  /** The file's number: of a hard link that of the group's first path. */
-  inode(entry: Entry): number;
-  /** A file's names. Of directories always 1, as btrfs and overlayfs have it: that says that nothing was counted. */
-  links(entry: Entry): number;
+/** Why a path leads nowhere. EACCES only where somebody asks who is asking. */
+export type Errno = "ENOENT" | "ENOTDIR" | "ELOOP" | "ENAMETOOLONG" | "EACCES";
+export type Resolved<E extends Entry = Entry> = E | Errno;
+
+/** From the root down, without any symlink: what realpath(3) tells. */
+export interface Trace<E extends Entry = Entry> {
+  readonly entry: E;
+  readonly names: readonly string[];
 }
 
-/** Why a path leads nowhere. */
-export type Errno = "ENOENT" | "ENOTDIR" | "ELOOP" | "ENAMETOOLONG";
-export type Resolved = Entry | Errno;
-
-/** From the root down: what realpath(3) tells. */
-export interface Trace {
-  readonly entry: Entry;
-  readonly names: readonly string[];
+/** Where a name is to be made, removed or opened. */
+export interface Place<E extends Entry = Entry> {
+  /** From the root down to the one that holds `name`. */
+  readonly directories: readonly E[];
+  /** The last one of `directories`. The root stands in itself. */
+  readonly directory: E;
+  /** "." and "..", too; "" for the root itself. */
+  readonly name: string;
+  /** What has that name now. */
+  readonly entry: E | undefined;
+  /** The path ends in a slash: it asks for a directory. */
+  readonly slash: boolean;
 }
 
 /**
  * Looks paths up as the kernel would with the view's root as its root directory: neither ".." nor an absolute target leads
  * out, and what is relative is relative to the root. path_resolution(7).
  *
- * Answers for paths that are not in `Names` as they stand (through symlinks, or missing) are kept, up to a number.
+ * Answers for paths that are not in `Names` as they stand (through symlinks, or missing) are kept, up to a number, and as
+ * long as the names stay as they are.
  */
-export class Resolver {
-  readonly #names: Names;
+export class Resolver<E extends Entry = Entry> {
+  readonly #names: Names<E>;
+  readonly #maySearch: ((directory: E) => boolean) | undefined;
+  #generation = 0;
   /** By whether a symlink in the last place is followed; by the text as it was given. */
-  readonly #followed = new Answers();
-  readonly #unfollowed = new Answers();
+  readonly #followed = new Answers<E>();
+  readonly #unfollowed = new Answers<E>();
 
-  constructor(names: Names) {
+  /** @param maySearch of each directory on the way, whether whoever asks may search it; then nothing is kept */
+  constructor(names: Names<E>, maySearch?: (directory: E) => boolean) {
     this.#names = names;
+    this.#maySearch = maySearch;
   }
 
   /** @param text as users have it, not a byte string */
-  resolve(text: string, follow: boolean): Resolved {
+  resolve(text: string, follow: boolean): Resolved<E> {
+    if (this.#maySearch !== undefined) return this.resolveBytes(byteStringOf(text), follow);
     const entry = this.#names.at(text);
-    // A byte string may look like some other text, but not if it is ASCII.
-    if (entry?.hasAsciiPath === true && !(follow && entry.isSymlink) && text.length < PATH_BYTES) return entry;
-    const answers = follow ? this.#followed : this.#unfollowed;
+    if (entry !== undefined && !(follow && entry.isSymlink) && text.length < PATH_BYTES) return entry;
+    const answers = this.#answers(follow);
     const known = answers.get(text);
     if (known !== undefined) return known;
     const resolved = this.resolveBytes(isAscii(text) ? text : byteStringOf(text), follow);
@@ -56,7 +62,7 @@ export class Resolver {
   }
 
   /** As `resolve`, for a byte string. */
-  resolveBytes(path: string, follow: boolean): Resolved {
+  resolveBytes(path: string, follow: boolean): Resolved<E> {
     const quick = this.#inKnownDirectory(path, follow);
     if (quick !== undefined) return quick;
     const trace = this.trace(path, follow);
@@ -64,26 +70,70 @@ export class Resolver {
   }
 
   /** The names of what was found, without any symlink. */
-  trace(path: string, follow: boolean): Trace | Errno {
+  trace(path: string, follow: boolean): Trace<E> | Errno {
     if (path === "") return "ENOENT";
     if (path.length >= PATH_BYTES) return "ENAMETOOLONG";
-    const left = components(path).reverse();
-    const entries: Entry[] = [];
-    const names: string[] = [];
-    for (let symlinks = 0; ;) {
-      const at = entries.at(-1) ?? this.#names.root;
+    const walk = this.#walk(components(path), follow);
+    if (typeof walk === "string") return walk;
+    if (walk.missing !== undefined) return "ENOENT";
+    return { entry: walk.entries.at(-1) ?? this.#names.root, names: walk.names };
+  }
+
+  /**
+   * The last name of a path, whether there is such a thing or not, and the directory that it is in.
+   *
+   * @param follow a symlink in the last place: then the place is where it leads, which may be a missing name too
+   */
+  place(path: string, follow: boolean): Place<E> | Errno {
+    if (path === "") return "ENOENT";
+    if (path.length >= PATH_BYTES) return "ENAMETOOLONG";
+    const names = path.split("/").filter((name) => name !== "");
+    const slash = path.endsWith("/");
+    const name = names.pop();
+    const root = this.#names.root;
+    if (name === undefined) return { directories: [root], directory: root, name: "", entry: root, slash };
+    const above = this.#walk([...names, "."], true);
+    if (typeof above === "string") return above;
+    if (above.missing !== undefined) return "ENOENT";
+    return this.#placeIn(above, name, follow, slash);
+  }
+
+  #placeIn(above: Walk<E>, name: string, follow: boolean, slash: boolean): Place<E> | Errno {
+    const walk = this.#walk([name], follow, above);
+    if (typeof walk === "string") return walk;
+    const root = this.#names.root;
+    const place = (directories: readonly E[], last: string, entry: E | undefined): Place<E> => {
+      return { directories, directory: directories.at(-1) ?? root, name: last, entry, slash };
+    };
+    const entry = walk.entries.at(-1);
+    if (name === "." || name === "..") return place(above.entries, name, entry);
+    if (walk.missing !== undefined) return place(walk.entries, walk.missing, undefined);
+    // A symlink that was followed leads to another name than its own, or to the root.
+    return place(walk.entries.slice(0, -1), walk.names.at(-1) ?? "", entry);
+  }
+
+  /** @param from where to begin; from the root if it is left out */
+  #walk(path: readonly string[], follow: boolean, from?: Walk<E>): Walk<E> | Errno {
+    const left = path.toReversed();
+    const root = this.#names.root;
+    const entries = from === undefined ? [root] : [...from.entries];
+    const names = from === undefined ? [] : [...from.names];
+    let symlinks = from?.symlinks ?? 0;
+    for (;;) {
+      const at = entries.at(-1) ?? root;
       const name = left.pop();
-      if (name === undefined) return { entry: at, names };
+      if (name === undefined) return { entries, names, symlinks };
       if (!at.isDirectory) return "ENOTDIR";
+      if (this.#maySearch?.(at) === false) return "EACCES";
       if (name === ".") continue;
       if (name === "..") {
-        entries.pop();
+        if (entries.length > 1) entries.pop();
         names.pop();
         continue;
       }
       if (name.length > NAME_BYTES) return "ENAMETOOLONG";
       const entry = this.#names.find(at, name);
-      if (entry === undefined) return "ENOENT";
+      if (entry === undefined) return left.length === 0 ? { entries, names, symlinks, missing: name } : "ENOENT";
       if (!entry.isSymlink || (left.length === 0 && !follow)) {
         entries.push(entry);
         names.push(name);
@@ -91,12 +141,25 @@ export class Resolver {
       }
       if (++symlinks > MAX_SYMLINKS) return "ELOOP";
       left.push(...components(entry.target).reverse());
-      if (entry.target.startsWith("/")) entries.length = names.length = 0;
+      if (entry.target.startsWith("/")) {
+        entries.length = 1;
+        names.length = 0;
+      }
     }
   }
 
+  #answers(follow: boolean): Answers<E> {
+    if (this.#generation !== this.#names.generation) {
+      this.#generation = this.#names.generation;
+      this.#followed.clear();
+      this.#unfollowed.clear();
+    }
+    return follow ? this.#followed : this.#unfollowed;
+  }
+
   /** Most paths that were never asked for are in a directory that was. */
-  #inKnownDirectory(path: string, follow: boolean): Resolved | undefined {
+  #inKnownDirectory(path: string, follow: boolean): Resolved<E> | undefined {
+    if (this.#maySearch !== undefined) return undefined;
     const slash = path.lastIndexOf("/");
     const length = path.length - slash - 1;
     if (slash <= 0 || length === 0 || length > NAME_BYTES || path.length >= PATH_BYTES) return undefined;
@@ -107,6 +170,15 @@ export class Resolver {
     if (entry === undefined) return "ENOENT";
     return follow && entry.isSymlink ? undefined : entry;
   }
+}
+
+/** How far a path leads: `entries` begin with the root, `names` below it. */
+interface Walk<E extends Entry> {
+  readonly entries: readonly E[];
+  readonly names: readonly string[];
+  readonly symlinks: number;
+  /** The last name, if there is no such thing in the last one of `entries`. */
+  readonly missing?: string;
 }
 
 /** Those of Linux: PATH_MAX counts the NUL at the end. */
@@ -122,17 +194,21 @@ function components(path: string): string[] {
 }
 
 /** Answers by path, bounded in number and length. */
-class Answers {
-  readonly #answers = new Map<string, Resolved>();
+class Answers<E extends Entry> {
+  #answers = new Map<string, Resolved<E>>();
 
-  get(text: string): Resolved | undefined {
+  get(text: string): Resolved<E> | undefined {
     return this.#answers.get(text);
   }
 
-  set(text: string, resolved: Resolved): void {
+  set(text: string, resolved: Resolved<E>): void {
     if (text.length > MAX_TEXT) return;
-    if (this.#answers.size === MAX_ANSWERS) this.#answers.clear();
+    if (this.#answers.size === MAX_ANSWERS) this.clear();
     this.#answers.set(text, resolved);
+  }
+
+  clear(): void {
+    if (this.#answers.size > 0) this.#answers = new Map();
   }
 }
 

@@ -50,21 +50,21 @@ export class SyncFace {
   readonly accessSync = (path: PathLike, mode: number = constants.F_OK): void => {
     const entry = this.#core.get(path, true, "access");
     const fail = (code: string): Error => fileError(code, "access", displayPath(path));
-    if ((mode & constants.W_OK) !== 0 && (entry.isFile || entry.isDirectory)) throw fail("EROFS");
+    const isReadOnly = this.#core.writes === undefined;
+    if ((mode & constants.W_OK) !== 0 && isReadOnly && (entry.isFile || entry.isDirectory)) throw fail("EROFS");
     if ((mode & constants.X_OK) !== 0 && !entry.isDirectory && (entry.mode & 0o111) === 0) throw fail("EACCES");
   };
 
   readonly readdirSync: Readdir = ((path: PathLike, options?: Options<ReaddirOptions>): Listing => {
     const { encoding, withFileTypes = false, recursive = false } = optionsOf(options);
     const directory = this.#core.directory(path, "scandir");
-    const walk = recursive ? this.#below(directory, path) : this.#core.entries(directory, "scandir", path);
+    const walk = recursive ? this.#below(directory, path) : this.#listed(directory, path, "");
     const as = encoding ?? "utf8";
+    if (!withFileTypes) return Array.from(walk, ({ above, name }) => encodeName(above + name, as));
     const top = path instanceof Uint8Array ? path : displayPath(path);
-    const depth = directory.path.length + 1;
-    if (!withFileTypes) return Array.from(walk, ({ path: below }) => encodeName(below.slice(depth), as));
-    return Array.from(walk, (entry) => {
-      const above = entry.path.slice(depth, Math.max(entry.path.lastIndexOf("/"), depth));
-      return new ViewDirent(entry, encodeName(entry.name, as), above === "" ? top : joinTo(top, above));
+    return Array.from(walk, ({ above, name, entry }) => {
+      const parent = above === "" ? top : joinTo(top, above.slice(0, -1));
+      return new ViewDirent(entry, encodeName(name, as), parent);
     });
   }) as Readdir;
 
@@ -141,15 +141,27 @@ export class SyncFace {
   }
 
   /** Level by level, as node:fs lists. */
-  *#below(directory: Entry, path: PathLike): Generator<Entry> {
-    const directories = [directory];
-    for (const each of directories) {
-      for (const entry of this.#core.entries(each, "scandir", path)) {
-        yield entry;
-        if (entry.isDirectory) directories.push(entry);
+  *#below(top: Entry, path: PathLike): Generator<Listed> {
+    const directories = [{ entry: top, path: "" }];
+    for (const directory of directories) {
+      for (const listed of this.#listed(directory.entry, path, directory.path)) {
+        yield listed;
+        const { entry, name } = listed;
+        if (entry.isDirectory) directories.push({ entry, path: `${directory.path}${name}/` });
       }
     }
   }
+
+  *#listed(directory: Entry, path: PathLike, above: string): Generator<Listed> {
+    for (const [name, entry] of this.#core.entries(directory, "scandir", path)) yield { above, name, entry };
+  }
+}
+
+/** `above`: the path from where the listing began, "" or with a slash at its end. */
+interface Listed {
+  readonly above: string;
+  readonly name: string;
+  readonly entry: Entry;
 }
 
 function joinTo(top: string | Buffer, below: string): string | Buffer {

@@ -3,8 +3,9 @@ import type { BlockCache } from "./block-cache.ts";
 import { callbackFace } from "./callback-face.ts";
 import type { CallbackFace } from "./callback-face.ts";
 import { fileError } from "./file-error.ts";
+import { LowerBytes } from "./lower-bytes.ts";
+import type { LowerTree } from "./lower-tree.ts";
 import { PromisesFace } from "./promises-face.ts";
-import type { Names } from "./resolver.ts";
 import { SyncFace } from "./sync-face.ts";
 import { ViewCore } from "./view-core.ts";
 
@@ -34,9 +35,12 @@ export class TreeView extends SyncFace implements CallbackFace {
   readonly exists: CallbackFace["exists"];
   readonly createReadStream: CallbackFace["createReadStream"];
 
-  /** Borrows both. */
-  constructor(names: Names, blocks: BlockCache) {
-    const core = new ViewCore(names, blocks);
+  /** A tree, to read alone. Borrows both. */
+  static of(tree: LowerTree, blocks: BlockCache): TreeView {
+    return new TreeView(new ViewCore(tree, new LowerBytes(blocks)));
+  }
+
+  constructor(core: ViewCore) {
     super(core);
     const callbacks = callbackFace(this);
     this.promises = new PromisesFace(core, this, callbacks);

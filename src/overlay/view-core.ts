@@ -3,44 +3,56 @@ import type { PathLike } from "node:fs";
 import { byteStringOf } from "../model/name.ts";
 import { givenPath } from "./arguments.ts";
 import type { ReadTarget } from "./arguments.ts";
-import type { BlockCache, DataSegment } from "./block-cache.ts";
+import type { DataSegment } from "./block-cache.ts";
 import type { Entry } from "./entry.ts";
 import { fileError, readError } from "./file-error.ts";
-import type { Names, Resolved } from "./resolver.ts";
+import type { Names, Row } from "./names.ts";
+import type { Place, Resolved } from "./resolver.ts";
 import { Resolver } from "./resolver.ts";
 import { ViewBigIntStats, ViewStats } from "./stats.ts";
 import type { Writes } from "./writes.ts";
 
 /** An open file or directory. */
 export interface OpenFile {
-  readonly entry: Entry;
+  /** As it is now. */
+  entry: Entry;
   /** As it was given to open, for errors. */
   readonly path: string;
-  /** Where the next read without a position begins. */
+  /** Those of open(2). */
+  readonly flags: number;
+  /** Where the next read or write without a position begins. */
   position: number;
+}
+
+/** Files' bytes. All throw StoreErrors for damage. */
+export interface Bytes {
+  /** Fills `target` from `position` on. @returns how many bytes there were: less than asked for at the end alone */
+  read(entry: Entry, position: number, target: Uint8Array): number;
+  /** What is no hole, in order. */
+  dataSegments(entry: Entry): Iterable<DataSegment>;
 }
 
 /**
  * What the faces of a view have in common: paths in, entries and bytes out, errors as node:fs throws them. Permissions are not
- * asked for: the caller is the store's owner. Everything is for reading: what would write is EROFS.
+ * asked for: the caller is the store's owner.
  */
 export class ViewCore {
   readonly names: Names;
   /** Undefined for what cannot change. */
   readonly writes: Writes | undefined;
   readonly #resolver: Resolver;
-  readonly #blocks: BlockCache;
+  readonly #bytes: Bytes;
   /** What stat says of the device: another number for each view of this process. */
   readonly #device = nextDevice++;
   readonly #open = new Map<number, OpenFile>();
   #nextFd = FIRST_FD;
 
-  /** Borrows all. */
-  constructor(names: Names, blocks: BlockCache, writes?: Writes) {
+  /** Borrows both. @param writesOf makes what changes it, for a view that can change */
+  constructor(names: Names, bytes: Bytes, writesOf?: (core: ViewCore) => Writes) {
     this.names = names;
-    this.writes = writes;
     this.#resolver = new Resolver(names);
-    this.#blocks = blocks;
+    this.#bytes = bytes;
+    this.writes = writesOf?.(this);
   }
 
   /** Whatever the path leads to, or why it leads nowhere. @throws only for damage, and what is no path */
@@ -58,6 +70,18 @@ export class ViewCore {
     const found = this.find(path, follow, syscall);
     if (typeof found === "string") throw fileError(found, syscall, displayPath(path));
     return found;
+  }
+
+  /** Where the last name of the path is to be, made or removed. @throws what a lookup of its directory would */
+  place(path: PathLike, follow: boolean, syscall: string): Place {
+    const given = givenPath(path);
+    try {
+      const place = this.#resolver.place(typeof given === "string" ? byteStringOf(given) : given.bytes, follow);
+      if (typeof place !== "string") return place;
+      throw fileError(place, syscall, displayPath(path));
+    } catch (error) {
+      throw readError(error, syscall, displayPath(path));
+    }
   }
 
   directory(path: PathLike, syscall: string): Entry {
@@ -85,7 +109,7 @@ export class ViewCore {
     return bigint ? new ViewBigIntStats(entry, identity) : new ViewStats(entry, identity);
   }
 
-  *entries(directory: Entry, syscall: string, path: PathLike): Generator<Entry> {
+  *entries(directory: Entry, syscall: string, path: PathLike): Generator<Row> {
     try {
       for (const some of this.names.entries(directory)) yield* some;
     } catch (error) {
@@ -93,25 +117,42 @@ export class ViewCore {
     }
   }
 
-  /** @throws EROFS for what would write, once all else is in order */
+  /**
+   * open(2) of what is there, for reading or writing.
+   *
+   * @throws EROFS for what would change something: the promises' way of it is `Writes.open`
+   */
   open(path: PathLike, flags: number): number {
+    const { O_CREAT, O_EXCL, O_NOFOLLOW, O_TRUNC } = constants;
+    const exclusive = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0;
+    const found = this.find(path, (flags & O_NOFOLLOW) === 0 && !exclusive, "open");
+    if (typeof found === "string")
+      throw fileError(found === "ENOENT" && (flags & O_CREAT) !== 0 ? "EROFS" : found, "open", displayPath(path));
+    this.requireOpenable(found, path, flags);
+    if ((flags & O_TRUNC) !== 0 || (this.writes === undefined && writes(flags)))
+      throw fileError("EROFS", "open", displayPath(path));
+    return this.register(found, path, flags);
+  }
+
+  /** @throws what open(2) says of a file that is there */
+  requireOpenable(found: Entry, path: PathLike, flags: number): void {
     const text = displayPath(path);
     const fail = (code: string): Error => fileError(code, "open", text);
     const has = (flag: number): boolean => (flags & flag) !== 0;
-    const writes = (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0 || has(constants.O_TRUNC);
-    const exclusive = has(constants.O_CREAT) && has(constants.O_EXCL);
-    const found = this.find(path, !has(constants.O_NOFOLLOW) && !exclusive, "open");
-    if (typeof found === "string") throw fail(found === "ENOENT" && has(constants.O_CREAT) ? "EROFS" : found);
     // A name with a slash after it cannot be made by open, not even if it is there; "/", "." and ".." are no names.
     if (has(constants.O_CREAT) && text.endsWith("/") && !/^\/+$|(^|\/)\.{1,2}\/+$/.test(text)) throw fail("EISDIR");
-    if (exclusive) throw fail("EEXIST");
+    if (has(constants.O_CREAT) && has(constants.O_EXCL)) throw fail("EEXIST");
     if (found.isSymlink) throw fail("ELOOP");
-    if (found.isDirectory && (writes || has(constants.O_CREAT))) throw fail("EISDIR");
+    if (found.isDirectory && (writes(flags) || has(constants.O_CREAT))) throw fail("EISDIR");
     if (!found.isDirectory && has(constants.O_DIRECTORY)) throw fail("ENOTDIR");
     if (!found.isDirectory && !found.isFile) throw fail("ENXIO");
-    if (writes) throw fail("EROFS");
+  }
+
+  /** @returns a descriptor, which `close` must be called for */
+  register(entry: Entry, path: PathLike, flags: number): number {
     const fd = this.#nextFd++;
-    this.#open.set(fd, { entry: found, path: text, position: 0 });
+    this.names.retain(entry);
+    this.#open.set(fd, { entry, path: displayPath(path), flags, position: 0 });
     return fd;
   }
 
@@ -119,19 +160,21 @@ export class ViewCore {
   opened(fd: number, syscall: string): OpenFile {
     const file = this.#open.get(fd);
     if (file === undefined) throw fileError("EBADF", syscall);
+    file.entry = this.names.current(file.entry);
     return file;
   }
 
   close(fd: number): void {
-    this.opened(fd, "close");
+    const { entry } = this.opened(fd, "close");
     this.#open.delete(fd);
+    this.names.release(entry);
   }
 
   /** @returns bytes read: 0 at the end */
   read(file: OpenFile, { bytes, position }: ReadTarget): number {
-    if (!file.entry.isFile) throw fileError("EISDIR", "read");
+    requireReadable(file);
     try {
-      const count = this.#blocks.read(file.entry.content, position ?? file.position, bytes);
+      const count = this.#bytes.read(file.entry, position ?? file.position, bytes);
       if (position === null) file.position += count;
       return count;
     } catch (error) {
@@ -141,7 +184,7 @@ export class ViewCore {
 
   /** From where the file is to its end; some megabytes at a time. */
   *rest(file: OpenFile): Generator<Buffer> {
-    if (!file.entry.isFile) throw fileError("EISDIR", "read");
+    requireReadable(file);
     for (;;) {
       const left = Math.max(file.entry.size - file.position, 0);
       const bytes = Buffer.allocUnsafeSlow(Math.min(left, PIECE_BYTES));
@@ -153,12 +196,26 @@ export class ViewCore {
   *dataSegments(file: OpenFile): Generator<DataSegment> {
     if (!file.entry.isFile) throw fileError("EISDIR", "lseek");
     try {
-      yield* this.#blocks.dataSegments(file.entry.content);
+      yield* this.#bytes.dataSegments(file.entry);
     } catch (error) {
       throw readError(error, "lseek", file.path);
     }
   }
 }
+
+/** @throws as read(2) */
+function requireReadable({ entry, flags }: OpenFile): void {
+  if ((flags & ACCESS_MODE) === constants.O_WRONLY) throw fileError("EBADF", "read");
+  if (!entry.isFile) throw fileError("EISDIR", "read");
+}
+
+/** open(2)'s flags ask for more than reading. */
+export function writes(flags: number): boolean {
+  return (flags & ACCESS_MODE) !== constants.O_RDONLY || (flags & constants.O_TRUNC) !== 0;
+}
+
+/** O_ACCMODE. */
+const ACCESS_MODE = 3;
 
 /** Above all that the kernel gives out: what is none of ours must not be taken for one, nor the other way round. */
 const FIRST_FD = 2 ** 30;

@@ -31,7 +31,7 @@ function viewOf(engine: Engine, files: Readonly<Record<string, Content>>, more: 
   }));
   const { tree } = build(engine.trees, [...changes, ...more]);
   const room = 3 * BLOCK_BYTES;
-  return new TreeView(new LowerTrees(engine.trees).get(tree.digest), new BlockCache(engine.chunks, engine.nodes, room));
+  return TreeView.of(new LowerTrees(engine.trees).get(tree.digest), new BlockCache(engine.chunks, engine.nodes, room));
 }
 
 /** Bytes that differ from block to block, and from byte to byte. */

@@ -130,7 +130,7 @@ test("view: every reading call gives what node:fs gives on the same tree in a re
         const { tree } = build(engine.trees, changes);
         const root = `${directory.path}/${trees++}`;
         await writeDirectory(root, diffTrees(engine.trees, undefined, tree), engine.content);
-        const view = new TreeView(new LowerTrees(engine.trees, 12).get(tree.digest), blocksOf(engine));
+        const view = TreeView.of(new LowerTrees(engine.trees, 12).get(tree.digest), blocksOf(engine));
         for (const path of queries) {
           if (leadsOut(root, path)) continue;
           // What node:fs cannot list: it joins names as text.
@@ -170,7 +170,7 @@ test("view: the faces that promise and that call back give what the synchronous 
       fc.array(query, { maxLength: 10 }),
       async (changes, queries) => {
         const { tree } = build(engine.trees, changes);
-        const view = new TreeView(new LowerTrees(engine.trees).get(tree.digest), blocksOf(engine));
+        const view = TreeView.of(new LowerTrees(engine.trees).get(tree.digest), blocksOf(engine));
         for (const path of queries.map((each) => Buffer.from(each, "latin1").toString())) {
           const url = pathToFileURL(path);
           // URLs have no dots and no empty names.
