@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { getSystemErrorMap } from "node:util";
+import { getSystemErrorMap, inspect } from "node:util";
 import { StoreError } from "../errors.ts";
 
 /** An error as node:fs throws it: `ENOENT: no such file or directory, stat '/x'`. */
@@ -23,6 +23,15 @@ export function readError(error: unknown, syscall: string, path: string): unknow
 /** As Node's for arguments of no use: `kind` says which. */
 export function argumentError(kind: "TYPE" | "VALUE", message: string): TypeError {
   return Object.assign(new TypeError(message), { code: `ERR_INVALID_ARG_${kind}` });
+}
+
+/** @param expected what the argument or property must be: "of type number", "an instance of Date" */
+export function typeError(name: string, expected: string, received: unknown): TypeError {
+  const kind = name.includes(".") ? "property" : "argument";
+  return argumentError(
+    "TYPE",
+    `The "${name}" ${kind} must be ${expected}. Received ${inspect(received, { depth: 0 })}`,
+  );
 }
 
 export function rangeError(name: string, range: string, received: unknown): RangeError {
