@@ -1,94 +1,233 @@
-import { createReadStream } from "node:fs";
-import type { PathLike, ReadStream } from "node:fs";
-import { inspect } from "node:util";
-import type { ReadOptions } from "./arguments.ts";
-import type { Late, LateReaddir, LateStat } from "./face-types.ts";
-import { argumentError } from "./file-error.ts";
-import type { SyncFace } from "./sync-face.ts";
+import { createReadStream, createWriteStream } from "node:fs";
+import type { PathLike, ReadStream, WriteStream } from "node:fs";
+import { promisify } from "node:util";
+import type { Options, ReadOptions } from "./arguments.ts";
+import type { Late, LateReaddir, LateStat, WriteFileOptions } from "./face-types.ts";
+import type { FileCalls } from "./file-calls.ts";
+import type { FileData } from "./file-data.ts";
+import { typeError } from "./file-error.ts";
+import type { PathCalls } from "./path-calls.ts";
+import { SyncFace } from "./sync-face.ts";
+import type { ViewCore } from "./view-core.ts";
+import type { WriteRest } from "./write-arguments.ts";
 
-type StreamOptions = NonNullable<Parameters<typeof createReadStream>[1]>;
+type ReadStreamOptions = NonNullable<Parameters<typeof createReadStream>[1]>;
+type WriteStreamOptions = NonNullable<Parameters<typeof createWriteStream>[1]>;
+type LateExists = (path: PathLike, callback: (exists: boolean) => void) => void;
+type WriteFile = (file: PathLike | number, data: FileData, options?: Options<WriteFileOptions>) => Promise<void>;
 
-/** The functions of node:fs that read and call back, as far as libraries use them. What is before the callback may be left out. */
-export interface CallbackFace {
-  readonly stat: LateStat;
-  readonly lstat: LateStat;
-  readonly fstat: Late<SyncFace["fstatSync"]>;
-  readonly access: Late<SyncFace["accessSync"]>;
-  readonly readdir: LateReaddir;
-  readonly opendir: Late<SyncFace["opendirSync"]>;
-  readonly readFile: Late<SyncFace["readFileSync"]>;
-  readonly readlink: Late<SyncFace["readlinkSync"]>;
-  readonly realpath: Late<SyncFace["realpathSync"]> & { readonly native: Late<SyncFace["realpathSync"]> };
-  readonly open: Late<SyncFace["openSync"]>;
-  readonly close: Late<SyncFace["closeSync"]>;
+/** The functions of node:fs that call back, as far as libraries use them. What is before the callback may be left out. */
+export class CallbackFace extends SyncFace {
+  readonly stat: LateStat = late(this.statSync) as LateStat;
+  readonly lstat: LateStat = late(this.lstatSync) as LateStat;
+  readonly fstat: Late<SyncFace["fstatSync"]> = late(this.fstatSync);
+  readonly access: Late<SyncFace["accessSync"]> = late(this.accessSync);
+  readonly readdir: LateReaddir = late(this.readdirSync) as LateReaddir;
+  readonly opendir: Late<SyncFace["opendirSync"]> = late(this.opendirSync);
+  readonly readFile: Late<SyncFace["readFileSync"]> = late(this.readFileSync);
+  readonly readlink: Late<SyncFace["readlinkSync"]> = late(this.readlinkSync);
+  readonly realpath: Late<SyncFace["realpathSync"]> & { readonly native: Late<SyncFace["realpathSync"]> } =
+    Object.assign(late(this.realpathSync), { native: late(this.realpathSync) });
+  readonly close: Late<SyncFace["closeSync"]> = late(this.closeSync);
+  readonly exists: LateExists;
+
+  readonly open: Late<PathCalls["open"]>;
   readonly read: (...args: unknown[]) => void;
-  readonly exists: (path: PathLike, callback: (exists: boolean) => void) => void;
-  readonly createReadStream: (path: PathLike, options?: StreamOptions) => ReadStream;
+  readonly readv: (...args: unknown[]) => void;
+  readonly write: (...args: unknown[]) => void;
+  readonly writev: (...args: unknown[]) => void;
+  readonly ftruncate: Late<FileCalls["truncate"]>;
+  readonly fchmod: Late<FileCalls["chmod"]>;
+  readonly fchown: Late<FileCalls["chown"]>;
+  readonly futimes: Late<FileCalls["utimes"]>;
+  readonly fsync: Late<(fd: number) => Promise<void>>;
+  readonly fdatasync: Late<(fd: number) => Promise<void>>;
+
+  readonly statfs: Late<PathCalls["statfs"]>;
+  readonly writeFile: Late<WriteFile>;
+  readonly appendFile: Late<WriteFile>;
+  readonly truncate: Late<PathCalls["truncate"]>;
+  readonly copyFile: Late<PathCalls["copyFile"]>;
+  readonly cp: Late<PathCalls["cp"]>;
+  readonly mkdir: Late<PathCalls["mkdir"]>;
+  readonly mkdtemp: Late<PathCalls["mkdtemp"]>;
+  readonly rmdir: Late<PathCalls["rmdir"]>;
+  readonly rm: Late<PathCalls["rm"]>;
+  readonly unlink: Late<PathCalls["unlink"]>;
+  readonly rename: Late<PathCalls["rename"]>;
+  readonly link: Late<PathCalls["link"]>;
+  readonly symlink: Late<PathCalls["symlink"]>;
+  readonly chmod: Late<PathCalls["chmod"]>;
+  readonly chown: Late<PathCalls["chown"]>;
+  readonly lchown: Late<PathCalls["lchown"]>;
+  readonly utimes: Late<PathCalls["utimes"]>;
+  readonly lutimes: Late<PathCalls["lutimes"]>;
+
+  readonly createReadStream: (path: PathLike, options?: ReadStreamOptions) => ReadStream;
+  readonly createWriteStream: (path: PathLike, options?: WriteStreamOptions) => WriteStream;
+
+  constructor(core: ViewCore, paths: PathCalls, files: FileCalls) {
+    super(core);
+    const exists: LateExists = (path, callback) => {
+      const found = this.existsSync(path);
+      setImmediate(() => callback(found));
+    };
+    this.exists = withPromise(exists, async (path: PathLike) => this.existsSync(path));
+
+    this.open = late(paths.open);
+    this.read = counting("bytesRead", "buffer", (fd: number, ...rest: ReadRest) => {
+      const [buffer, options] = readArguments(rest);
+      return [files.read(fd, buffer, options), buffer];
+    });
+    this.readv = counting("bytesRead", "buffers", (fd: number, buffers: Buffers, position?: number | null) => [
+      files.readv(fd, buffers, position),
+      buffers,
+    ]);
+    this.write = counting("bytesWritten", "buffer", (fd: number, data: string | Buffer, ...rest: WriteRest) => [
+      files.write(fd, data, rest),
+      data,
+    ]);
+    this.writev = counting("bytesWritten", "buffers", (fd: number, buffers: Buffers, position?: number | null) => [
+      files.writev(fd, buffers, position),
+      buffers,
+    ]);
+    this.ftruncate = late((fd, length) => files.truncate(fd, length));
+    this.fchmod = late((fd, mode) => files.chmod(fd, mode));
+    this.fchown = late((fd, uid, gid) => files.chown(fd, uid, gid));
+    this.futimes = late((fd, atime, mtime) => files.utimes(fd, atime, mtime));
+    this.fsync = late((fd: number) => files.sync(fd, "fsync"));
+    this.fdatasync = late((fd: number) => files.sync(fd, "fdatasync"));
+
+    this.statfs = late(paths.statfs);
+    this.writeFile = late((file, data, options) =>
+      typeof file === "number" ? files.writeFile(file, data, options) : paths.writeFile(file, data, options),
+    );
+    this.appendFile = late((file, data, options) =>
+      typeof file === "number" ? files.writeFile(file, data, options) : paths.appendFile(file, data, options),
+    );
+    this.truncate = late(paths.truncate);
+    this.copyFile = late(paths.copyFile);
+    this.cp = late(paths.cp);
+    this.mkdir = late(paths.mkdir);
+    this.mkdtemp = late(paths.mkdtemp);
+    this.rmdir = late(paths.rmdir);
+    this.rm = late(paths.rm);
+    this.unlink = late(paths.unlink);
+    this.rename = late(paths.rename);
+    this.link = late(paths.link);
+    this.symlink = late(paths.symlink);
+    this.chmod = late(paths.chmod);
+    this.chown = late(paths.chown);
+    this.lchown = late(paths.lchown);
+    this.utimes = late(paths.utimes);
+    this.lutimes = late(paths.lutimes);
+
+    const { open, close, read, write, writev, fsync } = this;
+    const writing = { open, close, write, writev, fsync };
+    this.createReadStream = (path, options = {}) =>
+      createReadStream(path, { ...withEncoding(options), fs: { open, close, read } });
+    this.createWriteStream = (path, options = {}) => createWriteStream(path, { ...withEncoding(options), fs: writing });
+  }
 }
 
-export function callbackFace(sync: SyncFace): CallbackFace {
-  const realpath = late(sync.realpathSync);
-  const open = late(sync.openSync);
-  const close = late(sync.closeSync);
-  const read = (...args: unknown[]): void => readLate(sync, args);
-  return {
-    stat: late(sync.statSync) as LateStat,
-    lstat: late(sync.lstatSync) as LateStat,
-    fstat: late(sync.fstatSync),
-    access: late(sync.accessSync),
-    readdir: late(sync.readdirSync) as LateReaddir,
-    opendir: late(sync.opendirSync),
-    readFile: late(sync.readFileSync),
-    readlink: late(sync.readlinkSync),
-    realpath: Object.assign(realpath, { native: realpath }),
-    open,
-    close,
-    read,
-    exists: (path, callback) => {
-      const exists = sync.existsSync(path);
-      setImmediate(() => callback(exists));
-    },
-    createReadStream: (path, options = {}) => {
-      const given = typeof options === "string" ? { encoding: options } : options;
-      return createReadStream(path, { ...given, fs: { open, close, read } });
-    },
-  };
-}
+type Buffers = readonly NodeJS.ArrayBufferView[];
+type ReadRest = readonly [
+  bufferOrOptions?: NodeJS.ArrayBufferView | (ReadOptions & { readonly buffer?: NodeJS.ArrayBufferView }) | null,
+  offsetOrOptions?: number | ReadOptions | null,
+  length?: number | null,
+  position?: number | bigint | null,
+];
 
-/** Calls back with what `call` gives or throws, after the caller is done. Wrong arguments throw at once, as node:fs does. */
-function late<F extends (...args: never[]) => unknown>(call: F): Late<F> {
-  return (...args: unknown[]): void => {
-    const callback = callbackOf(args);
-    const [error, result] = outcome(() => call(...(args as Parameters<F>)));
-    setImmediate(() => (error === null ? callback(null, result) : callback(error)));
-  };
-}
-
-function readLate(sync: SyncFace, args: unknown[]): void {
-  const callback = callbackOf(args);
-  const [fd, given, ...rest] = args as [number, (ReadOptions & { buffer?: Buffer }) | Buffer | undefined, ...never[]];
-  const isBuffer = ArrayBuffer.isView(given);
-  const buffer = isBuffer ? given : (given?.buffer ?? Buffer.alloc(DEFAULT_BYTES));
-  const [error, result] = outcome(() =>
-    isBuffer ? sync.readSync(fd, buffer, ...rest) : sync.readSync(fd, buffer, given ?? {}),
-  );
-  setImmediate(() => (error === null ? callback(null, result, buffer) : callback(error)));
+function readArguments([given, more, length, position]: ReadRest): [NodeJS.ArrayBufferView, ReadOptions] {
+  if (!ArrayBuffer.isView(given)) return [given?.buffer ?? Buffer.alloc(DEFAULT_BYTES), given ?? {}];
+  if (typeof more === "object" && more !== null) return [given, more];
+  return [given, { offset: more ?? null, length: length ?? null, position: position ?? null }];
 }
 
 const DEFAULT_BYTES = 16 * 1024;
 
-/** Takes it off the arguments. @throws {TypeError} if the last one is none */
-function callbackOf(args: unknown[]): (error: unknown, ...results: unknown[]) => void {
-  const callback = args.pop();
-  if (typeof callback === "function") return callback as ReturnType<typeof callbackOf>;
-  throw argumentError("TYPE", `The "cb" argument must be of type function. Received ${inspect(callback)}`);
+/**
+ * Calls back with what `call` gives or throws, after the caller is done. Wrong arguments throw at once, as node:fs does.
+ */
+function late<F extends (...args: never[]) => unknown>(call: F): Late<F> {
+  return (...args: unknown[]): void => {
+    const callback = callbackOf(args);
+    answer(
+      outcome(() => call(...(args as Parameters<F>))),
+      (error, result) => {
+        if (error !== null) callback(error);
+        else if (result === undefined) callback(null);
+        else callback(null, result);
+      },
+    );
+  };
 }
 
-function outcome(call: () => unknown): readonly [error: unknown, result?: unknown] {
+/** Likewise, with how many bytes and what they are from or in; promisified it gives both by these names. */
+function counting<A extends readonly unknown[]>(
+  count: string,
+  data: string,
+  call: (...args: A) => readonly [count: number | Promise<number>, data: unknown],
+): (...args: unknown[]) => void {
+  const calling = (...args: unknown[]): void => {
+    const callback = callbackOf(args);
+    let given: unknown;
+    const result = outcome(() => {
+      const [bytes, buffer] = call(...(args as unknown as A));
+      given = buffer;
+      return bytes;
+    });
+    answer(result, (error, bytes) => (error === null ? callback(null, bytes, given) : callback(error, 0, given)));
+  };
+  return withPromise(calling, async (...args: A) => {
+    const [bytes, buffer] = call(...args);
+    return { [count]: await bytes, [data]: buffer };
+  });
+}
+
+/** What `util.promisify` gives for it. */
+function withPromise<F extends object>(call: F, promising: unknown): F {
+  return Object.defineProperty(call, promisify.custom, { value: promising });
+}
+
+type Answer = (error: unknown, ...results: unknown[]) => void;
+
+/** Takes it off the arguments. @throws {TypeError} if the last one is none */
+function callbackOf(args: unknown[]): Answer {
+  const callback = args.pop();
+  if (typeof callback === "function") return callback as Answer;
+  throw typeError("cb", "of type function", callback);
+}
+
+/** A call whose wrong arguments alone throw at once. */
+function outcome(call: () => unknown): unknown {
   try {
-    return [null, call()];
+    return call();
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw error;
-    return [error];
+    return new Failure(error);
   }
+}
+
+class Failure {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/** Calls back in a turn of its own, so that what the callback throws is no promise's. */
+function answer(result: unknown, callback: Answer): void {
+  if (result instanceof Failure) setImmediate(callback, result.error);
+  else if (!(result instanceof Promise)) setImmediate(callback, null, result);
+  else
+    result.then(
+      (value) => setImmediate(callback, null, value),
+      (error: unknown) => setImmediate(callback, error),
+    );
+}
+
+function withEncoding<O extends object>(options: O | BufferEncoding): O | { encoding: BufferEncoding } {
+  return typeof options === "string" ? { encoding: options } : options;
 }

@@ -1,6 +1,7 @@
 /** What calls take and give, as the types of node:fs say it: what is asked for decides. */
 import type { PathLike } from "node:fs";
 import type { NameEncoding, Options, WithEncoding } from "./arguments.ts";
+import type { ModeLike } from "./write-arguments.ts";
 import type { ViewBigIntStats, ViewDirent, ViewStats } from "./stats.ts";
 
 /** What a face gives: at once, or promised. */
@@ -61,27 +62,66 @@ export interface RealPath extends ReadPath {
 
 export interface ReadFileOptions extends WithEncoding {
   readonly flag?: string | number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WriteFileOptions extends ReadFileOptions {
+  readonly mode?: ModeLike;
+  /** Also `sync` it. */
+  readonly flush?: boolean | undefined;
+}
+
+/** As `fs.StatsFs`. */
+export interface SpaceStats<N> {
+  readonly type: N;
+  readonly bsize: N;
+  readonly blocks: N;
+  readonly bfree: N;
+  readonly bavail: N;
+  readonly files: N;
+  readonly ffree: N;
+}
+
+export interface Statfs {
+  (path: PathLike, options: { readonly bigint: true }): Promise<SpaceStats<bigint>>;
+  (path: PathLike, options?: { readonly bigint?: boolean | undefined }): Promise<SpaceStats<number>>;
+}
+
+export interface MakeDirectoryOptions {
+  readonly recursive?: boolean | undefined;
+  readonly mode?: ModeLike;
+}
+
+export interface RemoveOptions {
+  readonly recursive?: boolean | undefined;
+  /** What is not there is no error. */
+  readonly force?: boolean | undefined;
 }
 
 /** @typeParam F what a file may be beside its path */
 export interface ReadFile<F, Late = false> {
   (
     path: PathLike | F,
-    options?: { readonly encoding?: "buffer" | null; readonly flag?: string | number } | null,
+    options?: (ReadFileOptions & { readonly encoding?: "buffer" | null }) | null,
   ): Given<Buffer, Late>;
   (
     path: PathLike | F,
-    options: BufferEncoding | { readonly encoding: BufferEncoding; readonly flag?: string | number },
+    options: BufferEncoding | (ReadFileOptions & { readonly encoding: BufferEncoding }),
   ): Given<string, Late>;
   (path: PathLike | F, options?: ReadFileOptions | NameEncoding | null): Given<string | Buffer, Late>;
 }
 
 export type Callback<T> = (error: NodeJS.ErrnoException | null, result: T) => void;
 
-/** A call that calls back: with all arguments, or with the first alone. */
+/** Those that must be there. */
+type Mandatory<A extends readonly unknown[]> = A extends readonly [infer First, ...infer Rest]
+  ? [First, ...Mandatory<Rest>]
+  : [];
+
+/** A call that calls back: with all arguments, or without the optional ones. */
 export interface Late<F extends (...args: never[]) => unknown> {
-  (first: Parameters<F>[0], callback: Callback<ReturnType<F>>): void;
-  (...args: [...Parameters<F>, Callback<ReturnType<F>>]): void;
+  (...args: [...Mandatory<Parameters<F>>, Callback<Awaited<ReturnType<F>>>]): void;
+  (...args: [...Parameters<F>, Callback<Awaited<ReturnType<F>>>]): void;
 }
 
 export interface LateStat {

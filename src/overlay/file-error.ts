@@ -38,3 +38,20 @@ export function rangeError(name: string, range: string, received: unknown): Rang
   const message = `The value of "${name}" is out of range. It must be ${range}. Received ${String(received)}`;
   return Object.assign(new RangeError(message), { code: "ERR_OUT_OF_RANGE" });
 }
+
+/** What node:fs says of a system error that it found itself. */
+export interface SystemErrorInfo {
+  readonly code: string;
+  readonly message: string;
+  readonly path: string;
+  readonly syscall: string;
+}
+
+/** As Node's SystemError: `ERR_FS_EISDIR` with what it would be of the system in `info`, and its number above zero. */
+export function systemError(code: string, reason: string, details: SystemErrorInfo): Error {
+  const { path, syscall, message } = details;
+  const errno = (constants.errno as Readonly<Record<string, number>>)[details.code] ?? 0;
+  const error = new Error(`${reason}: ${syscall} returned ${details.code} (${message}) ${path}`);
+  Object.defineProperty(error, "name", { value: "SystemError", configurable: true, writable: true });
+  return Object.assign(error, { code, info: { ...details, errno }, errno, syscall, path });
+}

@@ -1,177 +1,138 @@
-import { constants, createReadStream } from "node:fs";
-import type { PathLike, ReadStream } from "node:fs";
-import { setImmediate as turn } from "node:timers/promises";
-import { optionsOf, readTarget } from "./arguments.ts";
-import type { NameEncoding, Options, ReadOptions, WithEncoding } from "./arguments.ts";
-import type { DataSegment } from "./block-cache.ts";
-import type { CallbackFace } from "./callback-face.ts";
+import { constants } from "node:fs";
+import type { PathLike } from "node:fs";
+import { checkAborted, optionsOf } from "./arguments.ts";
+import type { Options, WithEncoding } from "./arguments.ts";
 import type { ViewDir } from "./dir.ts";
-import type { ReadFile, ReadFileOptions, ReadPath, Readdir, ReaddirOptions, Stat, StatOptions } from "./face-types.ts";
-import { fileError } from "./file-error.ts";
-import { decodeBytes } from "./sync-face.ts";
-import type { ViewBigIntStats, ViewStats } from "./stats.ts";
+import type {
+  ReadFile,
+  ReadFileOptions,
+  ReadPath,
+  Readdir,
+  ReaddirOptions,
+  Stat,
+  StatOptions,
+  Statfs,
+  WriteFileOptions,
+} from "./face-types.ts";
+import type { FileCalls } from "./file-calls.ts";
+import type { FileData } from "./file-data.ts";
+import { ViewFileHandle } from "./file-handle.ts";
+import type { PathCalls } from "./path-calls.ts";
 import type { SyncFace } from "./sync-face.ts";
-import type { OpenFile, ViewCore } from "./view-core.ts";
+import type { ModeLike } from "./write-arguments.ts";
 
-type StreamOptions = Exclude<Parameters<typeof createReadStream>[1], string | undefined>;
+type WriteFile = (
+  path: PathLike | ViewFileHandle,
+  data: FileData,
+  options?: Options<WriteFileOptions>,
+) => Promise<void>;
 
-/** As `fs.promises.FileHandle`, opened for reading. */
-export class ViewFileHandle implements AsyncDisposable {
-  readonly fd: number;
-  readonly #core: ViewCore;
-  readonly #callbacks: CallbackFace;
-  #closed = false;
-
-  constructor(core: ViewCore, callbacks: CallbackFace, fd: number) {
-    this.#core = core;
-    this.#callbacks = callbacks;
-    this.fd = fd;
-  }
-
-  async read(options?: ReadOptions & { readonly buffer?: NodeJS.ArrayBufferView }): Promise<ReadResult>;
-  async read<T extends NodeJS.ArrayBufferView>(buffer: T, options?: ReadOptions | null): Promise<ReadResult<T>>;
-  async read<T extends NodeJS.ArrayBufferView>(
-    buffer: T,
-    offset?: number | null,
-    length?: number | null,
-    position?: number | bigint | null,
-  ): Promise<ReadResult<T>>;
-  async read(
-    given?: NodeJS.ArrayBufferView | (ReadOptions & { readonly buffer?: NodeJS.ArrayBufferView }),
-    more?: number | ReadOptions | null,
-    length?: number | null,
-    position?: number | bigint | null,
-  ): Promise<ReadResult> {
-    const file = this.#opened("read");
-    const isBuffer = ArrayBuffer.isView(given);
-    const buffer = isBuffer ? given : (given?.buffer ?? Buffer.alloc(DEFAULT_BYTES));
-    const separate =
-      typeof more === "object" && more !== null
-        ? more
-        : { offset: more ?? null, length: length ?? null, position: position ?? null };
-    const target = readTarget(buffer, isBuffer ? separate : (given ?? {}));
-    return { bytesRead: this.#core.read(file, target), buffer };
-  }
-
-  async readv<T extends NodeJS.ArrayBufferView>(
-    buffers: readonly T[],
-    position?: number | null,
-  ): Promise<{ bytesRead: number; buffers: readonly T[] }> {
-    const file = this.#opened("read");
-    let bytesRead = 0;
-    for (const buffer of buffers) {
-      const at = position == null ? null : position + bytesRead;
-      const count = this.#core.read(file, readTarget(buffer, { position: at }));
-      bytesRead += count;
-      if (count < buffer.byteLength) break;
-    }
-    return { bytesRead, buffers };
-  }
-
-  /** From where the last read ended. */
-  async readFile(options?: Options<WithEncoding>): Promise<string | Buffer> {
-    const { encoding } = optionsOf(options);
-    return readRest(this.#core, this.#opened("read"), encoding);
-  }
-
-  async stat(options?: StatOptions): Promise<ViewStats | ViewBigIntStats> {
-    return this.#core.stat(this.#opened("fstat").entry, options?.bigint === true);
-  }
-
-  /** The runs of bytes between holes: what lseek's SEEK_DATA and SEEK_HOLE would tell, in blocks of 128 KiB. */
-  async dataSegments(): Promise<DataSegment[]> {
-    return [...this.#core.dataSegments(this.#opened("lseek"))];
-  }
-
-  /** Closes the handle at its end unless `autoClose` is false. */
-  createReadStream(options: StreamOptions = {}): ReadStream {
-    this.#opened("read");
-    const { open, read } = this.#callbacks;
-    const close = (_fd: number, callback: (error: unknown) => void): void => {
-      this.close().then(() => callback(null), callback);
-    };
-    return createReadStream("", { ...options, fd: this.fd, fs: { open, read, close } });
-  }
-
-  /** May be called twice. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#core.close(this.fd);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  #opened(syscall: string): OpenFile {
-    if (this.#closed) throw fileError("EBADF", syscall);
-    return this.#core.opened(this.fd, syscall);
-  }
-}
-
-/** As node:fs has it. */
-const DEFAULT_BYTES = 16 * 1024;
-
-export interface ReadResult<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBufferView> {
-  readonly bytesRead: number;
-  readonly buffer: T;
-}
-
-/** The functions of node:fs/promises that read. What they tell is known at once; only long reads let others in between. */
+/**
+ * The functions of node:fs/promises, but for `watch`; and mknod, extended attributes, and flags of rename, which that lacks.
+ *
+ * What they tell is known at once; only long reads let others in between. What they change is so for whoever looks once they
+ * have returned, and outlives the process once their promises resolve.
+ */
 export class PromisesFace {
   readonly constants: typeof constants = constants;
-  readonly #core: ViewCore;
-  readonly #sync: SyncFace;
-  readonly #callbacks: CallbackFace;
+  readonly stat: Stat<true>;
+  readonly lstat: Stat<true>;
+  readonly access: (path: PathLike, mode?: number) => Promise<void>;
+  readonly readdir: Readdir<true>;
+  readonly opendir: (path: PathLike, options?: Options<WithEncoding>) => Promise<ViewDir>;
+  readonly readlink: ReadPath<true>;
+  readonly realpath: ReadPath<true>;
+  readonly getxattr: (path: PathLike, name: string) => Promise<Buffer>;
+  readonly lgetxattr: (path: PathLike, name: string) => Promise<Buffer>;
+  readonly listxattr: (path: PathLike) => Promise<string[]>;
+  readonly llistxattr: (path: PathLike) => Promise<string[]>;
+  readonly statfs: Statfs;
 
-  constructor(core: ViewCore, sync: SyncFace, callbacks: CallbackFace) {
-    this.#core = core;
-    this.#sync = sync;
-    this.#callbacks = callbacks;
+  readonly open: (path: PathLike, flags?: string | number | null, mode?: ModeLike) => Promise<ViewFileHandle>;
+  readonly readFile: ReadFile<ViewFileHandle, true>;
+  readonly writeFile: WriteFile;
+  readonly appendFile: WriteFile;
+  readonly truncate: PathCalls["truncate"];
+  readonly copyFile: PathCalls["copyFile"];
+  readonly cp: PathCalls["cp"];
+  readonly mkdir: PathCalls["mkdir"];
+  readonly mkdtemp: PathCalls["mkdtemp"];
+  readonly mknod: PathCalls["mknod"];
+  readonly rmdir: PathCalls["rmdir"];
+  readonly rm: PathCalls["rm"];
+  readonly unlink: PathCalls["unlink"];
+  readonly rename: PathCalls["rename"];
+  readonly link: PathCalls["link"];
+  readonly symlink: PathCalls["symlink"];
+  readonly chmod: PathCalls["chmod"];
+  readonly lchmod: PathCalls["lchmod"];
+  readonly chown: PathCalls["chown"];
+  readonly lchown: PathCalls["lchown"];
+  readonly utimes: PathCalls["utimes"];
+  readonly lutimes: PathCalls["lutimes"];
+  readonly setxattr: PathCalls["setxattr"];
+  readonly lsetxattr: PathCalls["lsetxattr"];
+  readonly removexattr: PathCalls["removexattr"];
+  readonly lremovexattr: PathCalls["lremovexattr"];
+
+  constructor(sync: SyncFace, paths: PathCalls, files: FileCalls) {
+    this.stat = promised(sync.statSync as (path: PathLike, options?: StatOptions) => unknown) as Stat<true>;
+    this.lstat = promised(sync.lstatSync as (path: PathLike, options?: StatOptions) => unknown) as Stat<true>;
+    this.access = promised(sync.accessSync);
+    this.readdir = promised(
+      sync.readdirSync as (path: PathLike, options?: Options<ReaddirOptions>) => unknown,
+    ) as Readdir<true>;
+    this.opendir = promised(sync.opendirSync);
+    this.readlink = promised(sync.readlinkSync) as ReadPath<true>;
+    this.realpath = promised(sync.realpathSync) as ReadPath<true>;
+    this.getxattr = promised(sync.getxattrSync);
+    this.lgetxattr = promised(sync.lgetxattrSync);
+    this.listxattr = promised(sync.listxattrSync);
+    this.llistxattr = promised(sync.llistxattrSync);
+    this.statfs = promised(paths.statfs) as Statfs;
+
+    this.open = async (path, flags, mode) =>
+      new ViewFileHandle(files, await paths.open(path, flags, mode), sync.closeSync);
+    this.readFile = (async (
+      path: PathLike | ViewFileHandle,
+      options?: Options<ReadFileOptions>,
+    ): Promise<string | Buffer> => {
+      const { flag, signal } = optionsOf(options);
+      if (path instanceof ViewFileHandle) return path.readFile(options);
+      checkAborted(signal);
+      await using handle = await this.open(path, flag);
+      return await handle.readFile(options);
+    }) as ReadFile<ViewFileHandle, true>;
+    this.writeFile = async (path, data, options) =>
+      path instanceof ViewFileHandle ? path.writeFile(data, options) : paths.writeFile(path, data, options);
+    this.appendFile = async (path, data, options) =>
+      path instanceof ViewFileHandle ? path.appendFile(data, options) : paths.appendFile(path, data, options);
+    this.truncate = promised(paths.truncate);
+    this.copyFile = promised(paths.copyFile);
+    this.cp = promised(paths.cp);
+    this.mkdir = promised(paths.mkdir);
+    this.mkdtemp = promised(paths.mkdtemp);
+    this.mknod = promised(paths.mknod);
+    this.rmdir = promised(paths.rmdir);
+    this.rm = promised(paths.rm);
+    this.unlink = promised(paths.unlink);
+    this.rename = promised(paths.rename);
+    this.link = promised(paths.link);
+    this.symlink = promised(paths.symlink);
+    this.chmod = promised(paths.chmod);
+    this.lchmod = promised(paths.lchmod);
+    this.chown = promised(paths.chown);
+    this.lchown = promised(paths.lchown);
+    this.utimes = promised(paths.utimes);
+    this.lutimes = promised(paths.lutimes);
+    this.setxattr = promised(paths.setxattr);
+    this.lsetxattr = promised(paths.lsetxattr);
+    this.removexattr = promised(paths.removexattr);
+    this.lremovexattr = promised(paths.lremovexattr);
   }
-
-  readonly stat: Stat<true> = (async (path: PathLike, options?: StatOptions) =>
-    this.#sync.statSync(path, options)) as Stat<true>;
-  readonly lstat: Stat<true> = (async (path: PathLike, options?: StatOptions) =>
-    this.#sync.lstatSync(path, options)) as Stat<true>;
-  readonly access = async (path: PathLike, mode?: number): Promise<void> => this.#sync.accessSync(path, mode);
-  readonly readdir: Readdir<true> = (async (path: PathLike, options?: Options<ReaddirOptions>) =>
-    this.#sync.readdirSync(path, options)) as Readdir<true>;
-  readonly opendir = async (path: PathLike, options?: Options<WithEncoding>): Promise<ViewDir> =>
-    this.#sync.opendirSync(path, options);
-  readonly readlink: ReadPath<true> = (async (path: PathLike, options?: Options<WithEncoding>) =>
-    this.#sync.readlinkSync(path, options)) as ReadPath<true>;
-  readonly realpath: ReadPath<true> = (async (path: PathLike, options?: Options<WithEncoding>) =>
-    this.#sync.realpathSync(path, options)) as ReadPath<true>;
-  readonly getxattr = async (path: PathLike, name: string): Promise<Buffer> => this.#sync.getxattrSync(path, name);
-  readonly lgetxattr = async (path: PathLike, name: string): Promise<Buffer> => this.#sync.lgetxattrSync(path, name);
-  readonly listxattr = async (path: PathLike): Promise<string[]> => this.#sync.listxattrSync(path);
-  readonly llistxattr = async (path: PathLike): Promise<string[]> => this.#sync.llistxattrSync(path);
-
-  readonly open = async (path: PathLike, flags?: string | number | null): Promise<ViewFileHandle> =>
-    new ViewFileHandle(this.#core, this.#callbacks, this.#sync.openSync(path, flags));
-
-  readonly readFile: ReadFile<ViewFileHandle, true> = (async (
-    path: PathLike | ViewFileHandle,
-    options?: Options<ReadFileOptions>,
-  ): Promise<string | Buffer> => {
-    const { encoding, flag } = optionsOf(options);
-    if (path instanceof ViewFileHandle) return path.readFile(encoding);
-    await using handle = await this.open(path, flag);
-    return await handle.readFile(encoding);
-  }) as ReadFile<ViewFileHandle, true>;
 }
 
-async function readRest(
-  core: ViewCore,
-  file: OpenFile,
-  encoding: NameEncoding | null | undefined,
-): Promise<string | Buffer> {
-  const pieces: Buffer[] = [];
-  for (const piece of core.rest(file)) {
-    pieces.push(piece);
-    await turn();
-  }
-  return decodeBytes(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces), encoding);
+/** The same call, but what it throws at once rejects. */
+function promised<A extends unknown[], R>(call: (...args: A) => R): (...args: A) => Promise<Awaited<R>> {
+  return async (...args): Promise<Awaited<R>> => await call(...args);
 }

@@ -1,83 +1,51 @@
 import { constants } from "node:fs";
 import type { BlockCache } from "./block-cache.ts";
-import { callbackFace } from "./callback-face.ts";
-import type { CallbackFace } from "./callback-face.ts";
+import { CallbackFace } from "./callback-face.ts";
+import { FileCalls } from "./file-calls.ts";
 import { fileError } from "./file-error.ts";
 import { LowerBytes } from "./lower-bytes.ts";
 import type { LowerTree } from "./lower-tree.ts";
+import { PathCalls } from "./path-calls.ts";
+import type { Space } from "./path-calls.ts";
 import { PromisesFace } from "./promises-face.ts";
-import { SyncFace } from "./sync-face.ts";
+import { readOnlyWrites } from "./read-only.ts";
 import { ViewCore } from "./view-core.ts";
 
 /**
- * A filesystem to read as one reads with node:fs: synchronous functions, those that call back, and `promises`. A library that
- * takes an `fs` takes a view. All functions are its own properties and need no `this`.
+ * A filesystem as node:fs is one: functions that call back, `promises`, and those of the synchronous ones that read. A library
+ * that takes an `fs` takes a view. All functions are its own properties and need no `this`.
  *
  * Paths are relative to the view's root, whichever way they are written; nothing leads out of it. Errors are node:fs's, with
- * code, errno, syscall and path. What would write fails with EROFS. Damage in the store is EIO where it is come upon, with
- * the StoreError as `cause`; all else stays readable.
+ * code, errno, syscall, path and dest. In a view of what cannot change, what would change it fails with EROFS. Damage in the
+ * store is EIO where it is come upon, with the StoreError as `cause`; all else stays readable.
  */
-export class TreeView extends SyncFace implements CallbackFace {
+export class TreeView extends CallbackFace {
   readonly constants: typeof constants = constants;
   readonly promises: PromisesFace;
-  readonly stat: CallbackFace["stat"];
-  readonly lstat: CallbackFace["lstat"];
-  readonly fstat: CallbackFace["fstat"];
-  readonly access: CallbackFace["access"];
-  readonly readdir: CallbackFace["readdir"];
-  readonly opendir: CallbackFace["opendir"];
-  readonly readFile: CallbackFace["readFile"];
-  readonly readlink: CallbackFace["readlink"];
-  readonly realpath: CallbackFace["realpath"];
-  readonly open: CallbackFace["open"];
-  readonly close: CallbackFace["close"];
-  readonly read: CallbackFace["read"];
-  readonly exists: CallbackFace["exists"];
-  readonly createReadStream: CallbackFace["createReadStream"];
 
   /** A tree, to read alone. Borrows both. */
   static of(tree: LowerTree, blocks: BlockCache): TreeView {
     return new TreeView(new ViewCore(tree, new LowerBytes(blocks)));
   }
 
-  constructor(core: ViewCore) {
-    super(core);
-    const callbacks = callbackFace(this);
-    this.promises = new PromisesFace(core, this, callbacks);
-    ({
-      stat: this.stat,
-      lstat: this.lstat,
-      fstat: this.fstat,
-      access: this.access,
-      readdir: this.readdir,
-      opendir: this.opendir,
-      readFile: this.readFile,
-      readlink: this.readlink,
-      realpath: this.realpath,
-      open: this.open,
-      close: this.close,
-      read: this.read,
-      exists: this.exists,
-      createReadStream: this.createReadStream,
-    } = callbacks);
-    addRefusals(this, this.promises);
+  /** @param space of what it is stored in, for statfs; else there is none */
+  constructor(core: ViewCore, space?: Space) {
+    const writes = core.writes ?? readOnlyWrites(core);
+    const files = new FileCalls(core, writes);
+    const paths = new PathCalls(core, writes, files, space);
+    super(core, paths, files);
+    this.promises = new PromisesFace(this, paths, files);
+    if (core.writes === undefined) addRefusals(this);
   }
 }
 
-/** A function of node:fs that writes, here. */
-function addRefusals(view: object, promises: object): void {
+/** A synchronous function of node:fs that writes, where nothing can be written. Where it can, there is none. */
+function addRefusals(view: object): void {
   for (const name of WRITING) {
-    const refusal = (path?: unknown): Error => fileError("EROFS", name, typeof path === "string" ? path : undefined);
-    Object.assign(promises, { [name]: (path: unknown) => Promise.reject(refusal(path)) });
-    Object.assign(view, {
-      [`${name}Sync`]: (path: unknown) => {
-        throw refusal(path);
-      },
-      [name]: (path: unknown, ...rest: unknown[]) => {
-        const callback = rest.at(-1) as (error: Error) => void;
-        setImmediate(() => callback(refusal(path)));
-      },
-    });
+    const refuse = (path?: unknown): never => {
+      throw fileError("EROFS", name, typeof path === "string" ? path : undefined);
+    };
+    Object.assign(view, { [`${name}Sync`]: refuse });
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { buffer, text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import fc from "fast-check";
@@ -141,13 +142,36 @@ test("view: what would write is EROFS in each face, and wrong arguments are what
   await using engine = await openEngine();
   const view = viewOf(engine, { file: put(engine, Buffer.from("x")) });
   const faces = view as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const { promises } = view as unknown as { promises: Record<string, (...args: unknown[]) => Promise<unknown>> };
-  for (const name of ["mkdir", "writeFile", "rm", "rename", "symlink", "chmod", "unlink"]) {
-    const error = { code: "EROFS", errno: -30, syscall: name, path: "/file" };
-    assert.throws(() => faces[`${name}Sync`]!("/file", "y"), error);
-    await assert.rejects(promises[name]!("/file", "y"), error);
-    await assert.rejects(promisify<unknown, unknown, unknown>(faces[name]!)("/file", "y"), error);
+  const promises = view.promises as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  for (const [name, syscall, ...args] of [
+    ["mkdir", "mkdir", "/new"],
+    ["writeFile", "open", "/new", "y"],
+    ["writeFile", "open", "/file", "y"],
+    ["truncate", "open", "/file"],
+    ["rm", "unlink", "/file"],
+    ["rename", "rename", "/file", "/y"],
+    ["symlink", "symlink", "/file", "/y"],
+    ["copyFile", "copyfile", "/file", "/y"],
+    ["chmod", "chmod", "/file", 0o600],
+    ["utimes", "utime", "/file", 1, 1],
+    ["unlink", "unlink", "/file"],
+  ] as const) {
+    const error = { code: "EROFS", errno: -30, path: args[0] };
+    assert.throws(() => faces[`${name}Sync`]!(...args), { ...error, syscall: name });
+    await assert.rejects(promises[name]!(...args), { ...error, syscall });
+    const late: (...args: unknown[]) => Promise<unknown> = promisify(faces[name]!);
+    await assert.rejects(late(...args), { ...error, syscall });
   }
+  await assert.rejects(view.promises.mkdir("/file"), { code: "EEXIST" });
+  assert.equal(await view.promises.mkdir("/", { recursive: true }), undefined);
+  await assert.rejects(view.promises.mkdir("/a/b", { recursive: true }), { code: "EROFS" });
+  await view.promises.rm("/none", { force: true });
+  await using handle = await view.promises.open("/file");
+  await assert.rejects(handle.write("y"), { code: "EBADF", syscall: "write" });
+  await assert.rejects(handle.chmod(0), { code: "EROFS", syscall: "fchmod" });
+  await handle.sync();
+  await assert.rejects(pipeline(["y"], view.createWriteStream("/new")), { code: "EROFS", path: "/new" });
+  assert.equal((await view.promises.statfs("/")).type, 0x794c7630);
   for (const flags of ["w", "r+", "a"]) assert.throws(() => view.openSync("/file", flags), { code: "EROFS" });
   assert.throws(() => view.openSync("/new", "w"), { code: "EROFS" });
   assert.throws(() => view.accessSync("/file", 2), { code: "EROFS" });
