@@ -5,7 +5,7 @@ import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES, PAGE_REFS } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
 import type { ChunkStore } from "./chunk-store.ts";
-import { BlockWriter, pageLevels } from "./content-writer.ts";
+import { BlockWriter, isZero, pageLevels, PageWriter } from "./content-writer.ts";
 import type { NodeStore } from "./node-store.ts";
 
 /** Files' bytes, as chunks and the pages that list them. */
@@ -61,6 +61,43 @@ export class ContentStore implements ContentReader {
     if (zeros > 0) yield zeros;
   }
 
+  /**
+   * A content with other blocks, and perhaps another size: what is not changed is neither read nor written.
+   *
+   * @param kept how many of the first blocks of `content` stay where `changed` does not say otherwise; then zeros follow
+   * @param changed numbers of blocks in rising order, and what they hold: bytes, borrowed until the next step, as many as a
+   *   block has at its place in a file of `size` bytes; null for zeros
+   */
+  async splice(content: Content, kept: number, changed: Iterable<ChangedBlock>, after: Extent): Promise<Content> {
+    const { size, sparse } = after;
+    const blocks = Math.ceil(size / BLOCK_BYTES);
+    const pages = new PageWriter(this.#nodes);
+    const from = Math.ceil(content.size / BLOCK_BYTES);
+    const root: Span = { ref: content.root, first: 0, blocks: from };
+    let next = 0;
+    const keepTo = (end: number): void => {
+      const stop = Math.min(end, kept, from);
+      if (next < stop) {
+        for (const span of this.#spans(root, pageLevels(from), next, stop)) {
+          const [first, last] = [Math.max(span.first, next), Math.min(span.first + span.blocks, stop)];
+          if (span.ref === null) pages.appendZeros(last - first);
+          else pages.append(span.ref);
+        }
+        next = stop;
+      }
+      if (next < end) pages.appendZeros(end - next);
+      next = Math.max(next, end);
+    };
+    for (const [block, bytes] of changed) {
+      keepTo(block);
+      pages.append(bytes === null || isZero(bytes) ? null : this.#chunks.put(bytes));
+      next = block + 1;
+      await this.#chunks.backpressure();
+    }
+    keepTo(blocks);
+    return { size, sparse, root: pages.finish(blocks) };
+  }
+
   /** Chunks, and runs of zeros, that cover the blocks from `from` (rounded down) to before `to`, in order. */
   *#spans(span: Span, level: number, from: number, to: number): Generator<Span> {
     if (span.ref === null || level === 0) {
@@ -85,6 +122,9 @@ export class ContentStore implements ContentReader {
     }
   }
 }
+
+export type ChangedBlock = readonly [block: number, bytes: Uint8Array | null];
+type Extent = Pick<Content, "size" | "sparse">;
 
 /** A ref and the blocks it covers: `blocks` many from number `first` on. null: all zero. */
 interface Span {

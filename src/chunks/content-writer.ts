@@ -89,7 +89,7 @@ export function pageLevels(blocks: number): number {
 }
 
 /** Collects refs to full pages, and those to pages of the next level. */
-class PageWriter {
+export class PageWriter {
   readonly #nodes: NodeStore;
   /** Per level, the refs of the page that is being filled. */
   #open: (Digest | null)[][] = [];
@@ -138,7 +138,7 @@ class PageWriter {
   }
 }
 
-function isZero(block: Uint8Array): boolean {
+export function isZero(block: Uint8Array): boolean {
   return (
     block[0] === 0 && block[block.length - 1] === 0 && ZEROS.compare(block, 0, block.length, 0, block.length) === 0
   );

@@ -1,8 +1,8 @@
 import { StoreError } from "../errors.ts";
 import { DIGEST_BYTES, digestFromBytes, digestToBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
-import { isName } from "../model/name.ts";
-import type { Name } from "../model/name.ts";
+import { isEntryPath, isName, ROOT } from "../model/name.ts";
+import type { Name, TreePath } from "../model/name.ts";
 import { flawOf } from "../model/node.ts";
 import type { DirectoryNode, Metadata, Node, NodeType, Xattr } from "../model/node.ts";
 
@@ -154,6 +154,14 @@ export class TupleReader {
     if (this.#tuple[this.#index] !== null) return this.text();
     this.#index++;
     return null;
+  }
+
+  /** A path of a tree, "" too; null for none. */
+  pathOrNull(): TreePath | null {
+    const value = this.next();
+    if (value === null || value === ROOT) return value;
+    if (typeof value !== "string" || !isEntryPath(value)) throw this.invalid("has a path that is none");
+    return value;
   }
 
   name(): Name {

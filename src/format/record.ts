@@ -1,5 +1,5 @@
 import { StoreError } from "../errors.ts";
-import { digestOf } from "./blake3.ts";
+import { digestBytesOf } from "./blake3.ts";
 import { pack, unpack } from "./packing.ts";
 
 /** The version that all records and nodes carry, and the highest that is read. */
@@ -14,8 +14,7 @@ const CHECK_BYTES = 8;
  * bit would be believed. The key is part of it, so that a record cannot stand in for another.
  */
 export function sealRecord(key: Uint8Array, value: unknown): Buffer {
-  const body = pack(value);
-  return Buffer.concat([Buffer.of(FORMAT_VERSION), check(key, body), body]);
+  return sealBytes(key, pack(value));
 }
 
 /**
@@ -23,11 +22,20 @@ export function sealRecord(key: Uint8Array, value: unknown): Buffer {
  * @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER
  */
 export function openRecord(key: Uint8Array, bytes: Uint8Array, record: string): unknown {
+  return unpack(openBytes(key, bytes, record), record);
+}
+
+/** As `sealRecord`, for bytes that are no MessagePack. */
+export function sealBytes(key: Uint8Array, body: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.of(FORMAT_VERSION), check(key, body), body]);
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function openBytes(key: Uint8Array, bytes: Uint8Array, record: string): Uint8Array {
   requireVersion(bytes[0], record);
   const body = bytes.subarray(1 + CHECK_BYTES);
-  if (Buffer.compare(check(key, body), bytes.subarray(1, 1 + CHECK_BYTES)) !== 0)
-    throw new StoreError("FORMAT_INVALID", { record, reason: "is damaged (its check sum does not fit)" });
-  return unpack(body, record);
+  if (Buffer.compare(check(key, body), bytes.subarray(1, 1 + CHECK_BYTES)) === 0) return body;
+  throw new StoreError("FORMAT_INVALID", { record, reason: "is damaged (its check sum does not fit)" });
 }
 
 /** @throws {StoreError} FORMAT_INVALID if there is none, FORMAT_NEWER if a later delta0 wrote it */
@@ -39,5 +47,5 @@ export function requireVersion(version: unknown, record: string): void {
 }
 
 function check(key: Uint8Array, body: Uint8Array): Buffer {
-  return Buffer.from(digestOf(Buffer.concat([key, body])).slice(0, 2 * CHECK_BYTES), "hex");
+  return digestBytesOf(Buffer.concat([key, body])).subarray(0, CHECK_BYTES);
 }

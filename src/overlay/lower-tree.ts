@@ -1,5 +1,7 @@
 import type { LinkGroup } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
+import { splitPath } from "../model/name.ts";
+import type { TreePath } from "../model/name.ts";
 import type { Node } from "../model/node.ts";
 import { totalsOf } from "../model/node.ts";
 import type { Tree, TreeStore } from "../trees/tree-store.ts";
@@ -118,6 +120,18 @@ export class LowerTree implements Names<LowerEntry> {
     return this.#group(entry)?.length ?? 1;
   }
 
+  /** The paths of a file: its group's, or its own. */
+  names(entry: LowerEntry): LinkGroup {
+    return this.#group(entry) ?? [entry.path.slice(1)];
+  }
+
+  /** The entry at a path as trees have it; symlinks are not followed. */
+  entryAt(path: TreePath): LowerEntry | undefined {
+    let at: LowerEntry | undefined = this.root;
+    for (const name of splitPath(path)) at = at?.isDirectory === true ? this.find(at, name) : undefined;
+    return at;
+  }
+
   /** Forgets what was looked up; the room's new era says so to those who hold entries. */
   drop(): void {
     this.#entries = new Map([["/", this.root]]);
@@ -137,10 +151,7 @@ export class LowerTree implements Names<LowerEntry> {
 
   #firstName(entry: LowerEntry): LowerEntry {
     const first = this.#group(entry)?.[0];
-    if (first === undefined) return entry;
-    let at: LowerEntry | undefined = this.root;
-    for (const name of first.split("/")) at &&= this.find(at, name);
-    return at ?? entry;
+    return (first !== undefined && this.entryAt(first)) || entry;
   }
 
   #load(directory: LowerEntry, leaf: Leaf): readonly LowerEntry[] {

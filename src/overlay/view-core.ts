@@ -209,9 +209,13 @@ function requireReadable({ entry, flags }: OpenFile): void {
   if (!entry.isFile) throw fileError("EISDIR", "read");
 }
 
-/** open(2)'s flags ask for more than reading. */
-export function writes(flags: number): boolean {
-  return (flags & ACCESS_MODE) !== constants.O_RDONLY || (flags & constants.O_TRUNC) !== 0;
+/** By its flags of open(2) a file may be written to. */
+export function isWritable(flags: number): boolean {
+  return (flags & ACCESS_MODE) !== constants.O_RDONLY;
+}
+
+function writes(flags: number): boolean {
+  return isWritable(flags) || (flags & constants.O_TRUNC) !== 0;
 }
 
 /** O_ACCMODE. */

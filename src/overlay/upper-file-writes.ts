@@ -1,0 +1,153 @@
+import { constants } from "node:fs";
+import type { PathLike } from "node:fs";
+import { EMPTY_CONTENT } from "../model/node.ts";
+import { fileError } from "./file-error.ts";
+import { afterChange, mayAccess, mayCreate, mayOpen } from "./permissions.ts";
+import type { Place } from "./resolver.ts";
+import type { UpperFile } from "./upper-bytes.ts";
+import type { UpperNameWrites } from "./upper-name-writes.ts";
+import { fileBody } from "./upper-node.ts";
+import { ownedOf, pathOf, withDestination } from "./upper-session.ts";
+import type { UpperSession } from "./upper-session.ts";
+import { displayPath, isWritable } from "./view-core.ts";
+import type { OpenFile } from "./view-core.ts";
+import type { Target, Writes } from "./writes.ts";
+
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_TRUNC, S_IFREG } = constants;
+
+/** Calls that open files and change their bytes. */
+export class UpperFileWrites implements Pick<
+  Writes,
+  "open" | "write" | "truncate" | "punchHole" | "sync" | "copyFile"
+> {
+  readonly #session: UpperSession;
+  readonly #names: UpperNameWrites;
+
+  constructor(session: UpperSession, names: UpperNameWrites) {
+    this.#session = session;
+    this.#names = names;
+  }
+
+  open(path: PathLike, flags: number, mode: number): Promise<number> {
+    const { core, caller } = this.#session;
+    return this.#session.change("open", displayPath(path), () => {
+      const fail = (code: string | undefined): void => this.#session.allow(code, "open", path);
+      const creates = (flags & O_CREAT) !== 0;
+      const follow = (flags & O_NOFOLLOW) === 0 && !(creates && (flags & O_EXCL) !== 0);
+      const place = creates ? core.place(path, follow, "open") : undefined;
+      const found = place === undefined ? core.get(path, follow, "open") : place.entry;
+      if (place !== undefined && found === undefined) return this.#createOpen(place, path, flags, mode);
+      if (found === undefined) throw fileError("ENOENT", "open", displayPath(path));
+      core.requireOpenable(found, path, flags);
+      fail(mayOpen(caller, ownedOf(found), flags));
+      const fd = core.register(found, path, flags);
+      if ((flags & O_TRUNC) !== 0 && found.isFile && found.size > 0)
+        this.#changeFile(core.opened(fd, "open"), (file) => this.#session.bytes.truncate(file, 0));
+      return fd;
+    });
+  }
+
+  #createOpen(place: Place, path: PathLike, flags: number, mode: number): number {
+    if (place.slash) throw fileError("EISDIR", "open", displayPath(path));
+    const refusal = mayCreate(this.#session.caller, ownedOf(place.directory), S_IFREG);
+    this.#session.allow(refusal, "open", path);
+    const node = this.#names.create(place, S_IFREG | (mode & 0o7777), fileBody(EMPTY_CONTENT));
+    return this.#session.core.register(node, path, flags);
+  }
+
+  write(file: OpenFile, bytes: Uint8Array, position: number | null): Promise<number> {
+    return this.#session.change("write", undefined, () => {
+      if (!isWritable(file.flags)) throw fileError("EBADF", "write");
+      if (bytes.length === 0) return 0;
+      const size = this.#session.entry(file, "write").size;
+      // Also with a position: pwrite(2), "BUGS".
+      const at = (file.flags & O_APPEND) !== 0 ? size : (position ?? file.position);
+      if (at > MAX_FILE_BYTES - bytes.length) throw fileError("EFBIG", "write");
+      this.#changeFile(file, (node) => this.#session.bytes.write(node, bytes, at));
+      if (position === null) file.position = at + bytes.length;
+      return bytes.length;
+    });
+  }
+
+  truncate(target: Target, size: number): Promise<void> {
+    const session = this.#session;
+    const syscall = "entry" in target ? "ftruncate" : "truncate";
+    const path = pathOf(target);
+    return session.change(syscall, path, () => {
+      const fail = (code: string | undefined): void => session.allow(code, syscall, path);
+      if (size < 0) return fail("EINVAL");
+      if ("entry" in target) fail(isWritable(target.flags) && target.entry.isFile ? undefined : "EINVAL");
+      const entry = session.entry(target, syscall);
+      if (entry.isDirectory) return fail("EISDIR");
+      if (!entry.isFile) return fail("EINVAL");
+      if (!("entry" in target)) fail(mayAccess(session.caller, ownedOf(entry), constants.W_OK));
+      if (size > MAX_FILE_BYTES) return fail("EFBIG");
+      this.#changeFile(target, (file) => session.bytes.truncate(file, size));
+    });
+  }
+
+  punchHole(file: OpenFile, start: number, length: number): Promise<void> {
+    return this.#session.change("fallocate", undefined, () => {
+      if (!isWritable(file.flags)) throw fileError("EBADF", "fallocate");
+      if (start < 0 || length <= 0) throw fileError("EINVAL", "fallocate");
+      this.#changeFile(file, (node) => this.#session.bytes.punchHole(node, start, start + length));
+    });
+  }
+
+  async sync(_file: OpenFile, syscall: "fsync" | "fdatasync"): Promise<void> {
+    const { log } = this.#session.upper;
+    await this.#session.change(syscall, undefined, () => undefined);
+    await this.#session.change(syscall, undefined, () => log.requireWorking());
+    await log.kv.barrier();
+  }
+
+  copyFile(from: PathLike, to: PathLike, exclusive: boolean): Promise<void> {
+    const session = this.#session;
+    const { core, caller, bytes } = session;
+    return session.change("copyfile", displayPath(from), () => {
+      const fail = (code: string | undefined): void => session.allow(code, "copyfile", from, to);
+      try {
+        const source = core.get(from, true, "copyfile");
+        fail(mayAccess(caller, ownedOf(source), constants.R_OK));
+        if (!source.isFile) return fail(source.isDirectory ? "EISDIR" : "EINVAL");
+        const place = core.place(to, !exclusive, "copyfile");
+        const { entry } = place;
+        if (entry === undefined) {
+          if (place.slash) return fail("EISDIR");
+          fail(mayCreate(caller, ownedOf(place.directory), S_IFREG));
+          const node = this.#names.create(place, source.mode, fileBody(EMPTY_CONTENT));
+          node.permissions = source.mode & 0o7777;
+          this.#changeFile({ path: to, follow: true }, (file) => bytes.copy(source, file));
+          return;
+        }
+        if (exclusive) return fail("EEXIST");
+        if (entry.isDirectory) return fail("EISDIR");
+        if (!entry.isFile) return fail("EINVAL");
+        fail(mayAccess(caller, ownedOf(entry), constants.W_OK));
+        if (core.names.inode(source) === core.names.inode(entry)) return;
+        this.#changeFile({ path: to, follow: true }, (file) => {
+          bytes.copy(core.names.current(source), file);
+          file.permissions = source.mode & 0o7777;
+        });
+      } catch (error) {
+        throw error instanceof Error && "code" in error && !("dest" in error) ? withDestination(error, to) : error;
+      }
+    });
+  }
+
+  /** Changes the bytes of what is a regular file, and with them its mtime; set-id bits and capabilities may go. */
+  #changeFile(target: Target, change: (file: UpperFile) => void): void {
+    const session = this.#session;
+    session.upper.begin();
+    const node = session.upper.copyUp(session.entry(target, "write")) as UpperFile;
+    change(node);
+    session.touch(node);
+    const owned = ownedOf(node);
+    const changed = afterChange(session.caller, owned);
+    if (changed !== owned) session.setOwned(node, changed);
+    session.upper.save(node);
+  }
+}
+
+/** What a number counts exactly. */
+const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;

@@ -1,0 +1,280 @@
+import { isStoreError, StoreError } from "../errors.ts";
+import {
+  entryKey,
+  nameOfKey,
+  numberKey,
+  numberOfKey,
+  openBlock,
+  openEntry,
+  openNode,
+  prefixRange,
+  sealEntry,
+  sealNode,
+} from "../format/upper.ts";
+import type { Name } from "../model/name.ts";
+import type { Entry } from "./entry.ts";
+import { LowerEntry } from "./lower-entry.ts";
+import type { LowerTree } from "./lower-tree.ts";
+import type { UpperLog } from "./upper-log.ts";
+import { bodyOf, DamagedNode, FIRST_NEW_INO, UpperNode } from "./upper-node.ts";
+import type { DirectoryBody, UpperBody } from "./upper-node.ts";
+import type { Attributes } from "./entry.ts";
+
+/** A node whose body is known to be a directory's. */
+export type UpperDirectory = UpperNode & { readonly body: DirectoryBody };
+
+/**
+ * What was changed over a base tree: nodes by inode number, and in each changed directory the entries that are not the base's.
+ *
+ * All of it but files' bytes is in memory, at about 400 bytes a node; the log has the same as records. Each method changes
+ * both at once, so what is done between two awaits and then committed is on disk whole or not at all.
+ *
+ * A name of the base leads to a changed node by its inode number. So a change of a file touches no directory, all names
+ * of a hard-link group see it, and a directory that is renamed takes what is below it along.
+ */
+export class Upper {
+  readonly base: LowerTree;
+  readonly log: UpperLog;
+  readonly #id: number;
+  readonly #beforeChange: () => void;
+  readonly #nodes = new Map<number, UpperNode | DamagedNode>();
+  readonly #handles = new Map<number, number>();
+  #nextIno = FIRST_NEW_INO;
+  #exclusive: Promise<void> | undefined;
+  /** Rises whenever a path may lead to something else than before. */
+  generation = 1;
+
+  private constructor(log: UpperLog, id: number, base: LowerTree, beforeChange: () => void) {
+    this.log = log;
+    this.base = base;
+    this.#id = id;
+    this.#beforeChange = beforeChange;
+  }
+
+  /**
+   * Borrows `log` and `base`. What of the records cannot be read fails where it is come upon, and nowhere else.
+   *
+   * @param beforeChange called before each change; what it throws keeps the change from being made
+   */
+  static async load(log: UpperLog, id: number, base: LowerTree, beforeChange: () => void): Promise<Upper> {
+    const upper = new Upper(log, id, base, beforeChange);
+    await upper.#loadNodes();
+    await upper.#loadBlocks();
+    await upper.#loadEntries();
+    // Files that were open without a name when their process ended.
+    for (const node of upper.nodes()) if (node instanceof UpperNode && node.links === 0) upper.#discard(node);
+    return upper;
+  }
+
+  nodes(): Iterable<UpperNode | DamagedNode> {
+    return this.#nodes.values();
+  }
+
+  get isEmpty(): boolean {
+    return this.#nodes.size === 0;
+  }
+
+  /** What a base's number stands for now, if that is not as the base has it. */
+  changed(ino: number): UpperNode | DamagedNode | undefined {
+    return this.#nodes.get(ino);
+  }
+
+  /** Whoever changes something waits for this first, unless it is undefined. */
+  get busy(): Promise<void> | undefined {
+    return this.#exclusive;
+  }
+
+  /** Nothing changes while `work` runs. */
+  async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#exclusive !== undefined) await this.#exclusive;
+    const running = work();
+    const settled = running.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#exclusive = settled.then(() => {
+      this.#exclusive = undefined;
+    });
+    return await running;
+  }
+
+  /** Comes before each change. @throws what forbids it */
+  begin(): void {
+    this.log.requireWorking();
+    this.#beforeChange();
+  }
+
+  /** The entry as a node that can be changed. Its bytes stay where they are. */
+  copyUp(entry: Entry): UpperNode {
+    if (entry instanceof UpperNode) return entry;
+    if (entry instanceof DamagedNode) throw entry.error;
+    if (!(entry instanceof LowerEntry)) throw new TypeError("an entry of no kind");
+    const { base } = this;
+    const ino = base.inode(entry);
+    const known = this.#nodes.get(ino);
+    if (known !== undefined) return this.copyUp(known);
+    const [origin] = base.names(entry);
+    const lower = entry.isDirectory ? entry : undefined;
+    const body = bodyOf(base.node(entry), lower);
+    const node = new UpperNode(ino, origin, body, entry.mode & PERMISSIONS, entry.attributes, base.links(entry));
+    this.#nodes.set(ino, node);
+    this.generation++;
+    return node;
+  }
+
+  copyUpDirectory(entry: Entry): UpperDirectory {
+    return this.copyUp(entry) as UpperDirectory;
+  }
+
+  /** A new node without a name yet. */
+  create(body: UpperBody, permissions: number, attributes: Attributes): UpperNode {
+    const node = new UpperNode(this.#nextIno++, undefined, body, permissions, attributes, 0);
+    this.#nodes.set(node.ino, node);
+    return node;
+  }
+
+  /** Gives a name to a node, or takes it from what has it. Links are counted by whoever calls. */
+  setEntry(directory: UpperDirectory, name: string, node: UpperNode | undefined): void {
+    const { body, ino } = directory;
+    const key = entryKey(this.#id, ino, name);
+    const inBase = body.lower !== undefined && this.base.find(body.lower, name) !== undefined;
+    if (node !== undefined || inBase) {
+      body.entries.set(name as Name, node ?? null);
+      this.log.put(key, sealEntry(key, node?.ino ?? WHITEOUT));
+    } else {
+      body.entries.delete(name as Name);
+      this.log.delete(key);
+    }
+    body.sorted = undefined;
+    this.generation++;
+  }
+
+  /** Writes what the node is now. */
+  save(node: UpperNode): void {
+    const key = numberKey("node", this.#id, node.ino);
+    this.log.put(key, sealNode(key, node.record()));
+  }
+
+  /** One name of it less. Without any it is gone, unless it is open. */
+  removeName(node: UpperNode): void {
+    node.links--;
+    if (node.links > 0 || this.#handles.has(node.ino)) this.save(node);
+    else this.#discard(node);
+  }
+
+  retain(ino: number): void {
+    this.#handles.set(ino, (this.#handles.get(ino) ?? 0) + 1);
+  }
+
+  release(ino: number): void {
+    const left = (this.#handles.get(ino) ?? 0) - 1;
+    if (left > 0) {
+      this.#handles.set(ino, left);
+      return;
+    }
+    this.#handles.delete(ino);
+    const node = this.#nodes.get(ino);
+    if (!(node instanceof UpperNode) || node.links > 0) return;
+    this.#discard(node);
+    // Should this fail, the next to load the records discards it.
+    this.log.commit().catch(() => undefined);
+  }
+
+  isOpen(ino: number): boolean {
+    return this.#handles.has(ino);
+  }
+
+  /** The key of what belongs to a file. @param number of the block or unit */
+  dataKey(kind: "block" | "unit" | "whole", node: UpperNode, number: number): Buffer {
+    return numberKey(kind, this.#id, node.ino, number);
+  }
+
+  #discard(node: UpperNode): void {
+    const { body, ino } = node;
+    this.#nodes.delete(ino);
+    this.log.delete(numberKey("node", this.#id, ino));
+    if (body.type === "directory")
+      for (const name of body.entries.keys()) this.log.delete(entryKey(this.#id, ino, name));
+    if (body.type === "file") for (const block of body.dirty.keys()) this.deleteBlock(node, block);
+  }
+
+  /** Deletes the records of a block; it is up to the caller to forget it. */
+  deleteBlock(node: UpperNode, block: number): void {
+    const state = node.body.type === "file" ? node.body.dirty.get(block) : undefined;
+    if (state === undefined) return;
+    this.log.delete(this.dataKey("block", node, block));
+    if (state.fill === "whole") this.log.delete(this.dataKey("whole", node, block));
+    for (let i = 0; i < UNITS; i++)
+      if ((state.units & (1 << i)) !== 0) this.log.delete(this.dataKey("unit", node, block * UNITS + i));
+  }
+
+  async #loadNodes(): Promise<void> {
+    for await (const [key, value] of this.#records("node")) {
+      const ino = numberOfKey(key, 1);
+      this.#nodes.set(
+        ino,
+        readable(ino, () => this.#nodeOf(ino, openNode(key, value))),
+      );
+      if (ino >= this.#nextIno) this.#nextIno = ino + 1;
+    }
+  }
+
+  #nodeOf(ino: number, record: ReturnType<typeof openNode>): UpperNode {
+    const { node, origin } = record;
+    if (node.type !== "directory" || origin === null) return UpperNode.of(ino, record, undefined);
+    const lower = this.base.entryAt(origin);
+    if (lower?.isDirectory === true) return UpperNode.of(ino, record, lower);
+    throw new StoreError("FORMAT_INVALID", {
+      record: `node ${ino} of upper ${this.#id}`,
+      reason: "merges with what is no directory of its base",
+    });
+  }
+
+  async #loadBlocks(): Promise<void> {
+    for await (const [key, value] of this.#records("block")) {
+      const ino = numberOfKey(key, 1);
+      const node = this.#nodes.get(ino);
+      if (!(node instanceof UpperNode) || node.body.type !== "file") continue;
+      const { dirty } = node.body;
+      const found = readable(ino, () => openBlock(key, value));
+      if (found instanceof DamagedNode) this.#nodes.set(ino, found);
+      else dirty.set(numberOfKey(key, 2), found);
+    }
+  }
+
+  async #loadEntries(): Promise<void> {
+    for await (const [key, value] of this.#records("entry")) {
+      const directory = this.#nodes.get(numberOfKey(key, 1));
+      if (!(directory instanceof UpperNode) || directory.body.type !== "directory") continue;
+      const found = readable(WHITEOUT, () => this.#entryOf(openEntry(key, value)));
+      directory.body.entries.set(nameOfKey(key, ENTRY_NAME_OFFSET) as Name, found);
+    }
+  }
+
+  #entryOf(ino: number): UpperNode | DamagedNode | null {
+    if (ino === WHITEOUT) return null;
+    const node = this.#nodes.get(ino);
+    if (node !== undefined) return node;
+    throw new StoreError("FORMAT_INVALID", { record: `node ${ino} of upper ${this.#id}`, reason: "is not there" });
+  }
+
+  #records(kind: "node" | "block" | "entry"): AsyncGenerator<readonly [Uint8Array, Uint8Array]> {
+    return this.log.kv.iterate(prefixRange(numberKey(kind, this.#id)));
+  }
+}
+
+/** Units of 4 KiB in a block. */
+export const UNITS = 32;
+
+const WHITEOUT = 0;
+const PERMISSIONS = 0o7777;
+const ENTRY_NAME_OFFSET = 17;
+
+function readable<T>(ino: number, read: () => T): T | DamagedNode {
+  try {
+    return read();
+  } catch (error) {
+    if (!isStoreError(error, "FORMAT_INVALID") && !isStoreError(error, "FORMAT_NEWER")) throw error;
+    return new DamagedNode(ino, error);
+  }
+}
