@@ -31,6 +31,10 @@ export class StorePaths {
   get chunks(): string {
     return `${this.directory}/chunks`;
   }
+  /** What containers changed that is in no tree yet. Made when it is first needed. */
+  get uppers(): string {
+    return `${this.directory}/uppers`;
+  }
   /** Where exports are looked at: a read-only bind mount of `privateExports`, or without privileges a symlink to it. */
   get exports(): string {
     return `${this.directory}/exports`;

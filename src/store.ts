@@ -4,7 +4,7 @@ import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
 import type { Layer, RefChange } from "./containers/records.ts";
-import { Refs } from "./containers/refs.ts";
+import { refVersion, Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
 import { asStoreError, errnoOf, isStoreError, StoreError } from "./errors.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
@@ -17,6 +17,7 @@ import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
 import { BlockCache } from "./overlay/block-cache.ts";
 import { LowerTrees } from "./overlay/lower-tree.ts";
+import { Uppers } from "./overlay/uppers.ts";
 import { StorePaths } from "./store-paths.ts";
 import { syncPath, writeFileDurably } from "./sys/durable.ts";
 import { isDirectory } from "./sys/is-directory.ts";
@@ -48,10 +49,11 @@ export class Store implements AsyncDisposable {
   readonly settings: Settings;
   readonly exports: SharedExports;
   readonly #meta: Kv;
-  readonly #owned: readonly Owned[];
+  readonly #owned: Owned[];
+  #uppers: Uppers | undefined;
   #lastChange: Promise<void> = Promise.resolve();
 
-  private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: readonly Owned[]) {
+  private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: Owned[]) {
     this.paths = paths;
     this.chunks = chunks;
     this.nodes = new NodeStore(meta);
@@ -96,10 +98,30 @@ export class Store implements AsyncDisposable {
         onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
       const store = new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
       store.exports.sweep();
+      await store.#openUppers(onWarning);
       return store;
     } catch (error) {
       await closeAll(owned);
       throw asStoreError(error, `opening the store ${directory}`);
+    }
+  }
+
+  /** What containers changed that is in no tree yet. */
+  get uppers(): Uppers {
+    if (this.#uppers === undefined) throw new Error("a store that is not open yet");
+    return this.#uppers;
+  }
+
+  /** An upper over what is not the record any more is one that was folded, or whose container is gone. */
+  async #openUppers(onWarning: OpenOptions["onWarning"]): Promise<void> {
+    const uppers = await Uppers.open(this.paths.uppers, this);
+    this.#owned.push(uppers);
+    this.#uppers = uppers;
+    for await (const [name, header] of uppers.headers()) {
+      const ref = this.refs.find(name);
+      if (header === undefined)
+        onWarning?.(`${name}: what was changed of it last cannot be read: its upper is damaged`);
+      else if (ref === undefined || header.version !== refVersion(ref)) await uppers.drop(name);
     }
   }
 

@@ -1,6 +1,7 @@
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { digestKey, historyKey, idOfKey, kindRange, nameKey } from "../format/keys.ts";
+import { pack } from "../format/packing.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
@@ -124,6 +125,13 @@ export class Refs {
 export function layerDigest(layer: Layer): Digest {
   return digestOf(encodeLayer(layer));
 }
+
+/** Another one for each other record. */
+export function refVersion(ref: Ref): string {
+  return digestOf(pack(encodeNameRef(ref))).slice(0, VERSION_DIGITS);
+}
+
+const VERSION_DIGITS = 32;
 
 /** Now, as RFC 3339 in UTC with nanoseconds (of which the clock gives milliseconds). */
 export function timestamp(): string {

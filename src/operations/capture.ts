@@ -10,8 +10,9 @@ import { changeContainer } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { readDelta } from "./read-delta.ts";
 import { requireContainer } from "./references.ts";
-import { refuseRunning, settle } from "./settle.ts";
-import type { Settled } from "./settle.ts";
+import { refuseRunning } from "./container-state.ts";
+import { settle } from "./settle.ts";
+import type { Settled } from "./container-state.ts";
 
 export interface CaptureParams {
   readonly name: string;

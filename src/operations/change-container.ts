@@ -10,8 +10,8 @@ import { diffTrees } from "../trees/diff.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { dialectOf, directoryOf } from "./lxc-host.ts";
-import { refuseRunning } from "./settle.ts";
-import type { Settled } from "./settle.ts";
+import { refuseRunning } from "./container-state.ts";
+import type { Settled } from "./container-state.ts";
 
 export interface ContainerChange {
   readonly name: string;
@@ -37,14 +37,7 @@ export async function changeContainer(context: Context, change: ContainerChange)
   const after: ContainerRef = { ...change.after, generation: ref.generation + 1 };
   const directory = state === "stopped" ? directoryOf(name, ref) : undefined;
   if (directory !== undefined && ref.lxcPath !== null) {
-    markPending(directory, after.generation);
-    // A start that went before the mark shows by now; one that comes after it waits in its hook.
-    const found = readContainerDirectory(directory);
-    const upper = found.type === "container" ? found.rootfs.upper : undefined;
-    if (runningContainers().isRunning({ name, lxcPath: ref.lxcPath, upper })) {
-      clearPending(directory);
-      refuseRunning(name, "running", ref.lxcPath);
-    }
+    announceChange(name, ref, directory, ref.lxcPath);
   }
   await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers);
   if (directory === undefined) return;
@@ -56,6 +49,23 @@ export async function changeContainer(context: Context, change: ContainerChange)
     if (!(known instanceof StoreError)) throw error;
     warn(context, known.message);
   }
+}
+
+/**
+ * Has each start from now on go through our hook, which waits for this store.
+ *
+ * @throws {StoreError} REFUSED if it is running
+ */
+export function announceChange(name: string, ref: ContainerRef, directory: string, lxcPath: string): void {
+  const before = readContainerDirectory(directory);
+  if (before.type === "none") return;
+  // An upper that is yet to be made is made as the record then has it.
+  const isPending = before.pendingGeneration !== undefined && before.pendingGeneration <= ref.generation;
+  if (!isPending) markPending(directory, ref.generation + 1);
+  // A start that went before the mark shows by now; one that comes after it waits in its hook.
+  if (!runningContainers().isRunning({ name, lxcPath, upper: before.rootfs.upper })) return;
+  if (!isPending) clearPending(directory);
+  refuseRunning(name, "running", lxcPath);
 }
 
 /** Brings an LXC directory that is pending in line with the record. A delta that is to be large waits for the start. */

@@ -13,7 +13,8 @@ import { makeContainers } from "./make-containers.ts";
 import type { Origin } from "./make-containers.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
-import { refuseRunning, settle } from "./settle.ts";
+import { refuseRunning } from "./container-state.ts";
+import { settle } from "./settle.ts";
 
 export interface CloneParams extends LxcParams {
   readonly ref: string;

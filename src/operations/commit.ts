@@ -4,7 +4,8 @@ import type { Digest } from "../model/digest.ts";
 import { changeContainer } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { replaceable, requireContainer } from "./references.ts";
-import { refuseRunning, settle } from "./settle.ts";
+import { refuseRunning } from "./container-state.ts";
+import { settle } from "./settle.ts";
 
 export interface CommitParams {
   readonly name: string;

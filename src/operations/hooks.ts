@@ -7,6 +7,7 @@ import type { Digest } from "../model/digest.ts";
 import { makeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
+import { foldForStart } from "./fold.ts";
 import { settle } from "./settle.ts";
 
 /** What LXC tells its hooks, in their environment. */
@@ -33,8 +34,11 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   const directory = dirname(params.configFile);
   const name = basename(directory);
   const found = readContainerDirectory(directory);
-  const ref = store.refs.find(name);
-  if (found.type === "none" || ref?.type !== "container" || ref.lxcPath !== dirname(directory)) return;
+  const recorded = store.refs.find(name);
+  if (found.type === "none" || recorded?.type !== "container" || recorded.lxcPath !== dirname(directory)) return;
+  // What views changed, after they announced it.
+  const isAnnounced = found.pendingGeneration !== undefined && !found.uncaptured;
+  const ref = isAnnounced ? await foldForStart(context, name, recorded) : recorded;
   if (lowerOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== lower) {
     // This start has read its config before a command changed it: what it mounts is what counts.
     setExport(directory, store.exports.path(lower));

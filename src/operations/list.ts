@@ -8,7 +8,7 @@ import { warn } from "./context.ts";
 import { foreignContainers } from "./foreign.ts";
 import { isDamage } from "./references.ts";
 import { settle } from "./settle.ts";
-import type { ContainerState } from "./settle.ts";
+import type { ContainerState } from "./container-state.ts";
 
 export interface ListParams {
   /** A glob over names. */

@@ -10,7 +10,8 @@ import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
-import { refuseRunning, settle, settledRef } from "./settle.ts";
+import { refuseRunning } from "./container-state.ts";
+import { settle, settledRef } from "./settle.ts";
 
 export interface TagParams {
   readonly ref: string;

@@ -1,13 +1,15 @@
 import type { ContainerRef } from "../containers/records.ts";
-import { timestamp } from "../containers/refs.ts";
-import { isStoreError, StoreError } from "../errors.ts";
+import { refVersion, timestamp } from "../containers/refs.ts";
+import { isStoreError } from "../errors.ts";
 import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import { beginCapture, captureIsWhole, finishCapture, isUncaptured } from "../lxc/upper.ts";
+import { foldUpper } from "./fold.ts";
 import { readDelta } from "./read-delta.ts";
+import type { Settled } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { dialectOf, directoryOf } from "./lxc-host.ts";
@@ -15,20 +17,8 @@ import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
 
 /**
- * - `stored`: it has no LXC directory
- * - `stopped`, `running`
- * - `missing`: its LXC directory is gone; `foreign`: what is there is not ours any more
- */
-export type ContainerState = "stored" | "stopped" | "running" | "missing" | "foreign";
-
-export interface Settled {
-  readonly ref: ContainerRef;
-  readonly state: ContainerState;
-}
-
-/**
  * Makes the store's record of a container true: what a stopped one left in its delta directory and nobody has captured
- * yet is captured. Every command that reads a container begins here. docs/design.md, "One truth at a time".
+ * yet is captured, and what views changed is folded. Every command that reads a container begins here. docs/design.md, "One truth at a time".
  *
  * @param running one look at the host serves many containers
  */
@@ -38,18 +28,30 @@ export async function settle(
   ref: ContainerRef,
   running?: RunningContainers,
 ): Promise<Settled> {
+  return await foldUpper(context, name, await settleDirectory(context, name, ref, running));
+}
+
+async function settleDirectory(
+  context: Context,
+  name: string,
+  ref: ContainerRef,
+  running?: RunningContainers,
+): Promise<Settled> {
+  const { store } = context;
   const directory = directoryOf(name, ref);
   if (directory === undefined || ref.lxcPath === null) return { ref, state: "stored" };
   const found = readContainerDirectory(directory);
   if (found.type === "none") return { ref, state: found.reason === "missing" ? "missing" : "foreign" };
   // Beside `delta0` also stands what lxc-copy -s makes: by its lower it is told whether it is ours.
-  const lower = context.store.exports.keyOf(found.rootfs.lowers[0] ?? "");
+  const lower = store.exports.keyOf(found.rootfs.lowers[0] ?? "");
   if (lower === undefined) return { ref, state: "foreign" };
   const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
   if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
     if (found.pendingGeneration <= ref.generation) return { ref, state: "stopped" };
+    // Announced for what the upper in the store holds: that is folded next.
+    if (store.uppers.header(name)?.version === refVersion(ref)) return { ref, state: "stopped" };
     // A change that was announced and never made: the delta directory is as it was.
     clearPending(directory);
   }
@@ -70,15 +72,6 @@ export async function settledRef(context: Context, text: string): Promise<Resolv
   const { ref, state } = await settle(context, name, resolved.ref);
   if (state === "running") warn(context, `${name} is running: as of the last capture, ${ref.captured ?? "never"}`);
   return { kind: "container", name, ref, tree: ref.tree };
-}
-
-/** @throws {StoreError} REFUSED in LXC's own words */
-export function refuseRunning(name: string, state: ContainerState, lxcPath: string | null): void {
-  if (state !== "running" || lxcPath === null) return;
-  throw new StoreError("REFUSED", {
-    reason: `Original container (${name}) is running`,
-    hint: `stop it: lxc-stop -P ${lxcPath} -n ${name}`,
-  });
 }
 
 async function captureUpper(

@@ -3,7 +3,7 @@ import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
 import { resolveRef } from "./references.ts";
 import { settle } from "./settle.ts";
-import type { ContainerState } from "./settle.ts";
+import type { ContainerState } from "./container-state.ts";
 
 export interface Shown {
   readonly ref: string;

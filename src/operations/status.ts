@@ -5,7 +5,7 @@ import { describeChange } from "./describe.ts";
 import type { ChangeDescription } from "./describe.ts";
 import { requireContainer } from "./references.ts";
 import { settle } from "./settle.ts";
-import type { ContainerState } from "./settle.ts";
+import type { ContainerState } from "./container-state.ts";
 
 export interface Status {
   readonly name: string;

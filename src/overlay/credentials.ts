@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import type { Xattr } from "../model/node.ts";
+import type { Entry } from "./entry.ts";
 
 /** Whom a view takes its caller for: the ids that Linux calls fsuid and fsgid, and the supplementary groups. */
 export interface Credentials {
@@ -21,6 +22,11 @@ export interface Owned {
   readonly uid: number;
   readonly gid: number;
   readonly xattrs: readonly Xattr[];
+}
+
+export function ownedOf(entry: Entry): Owned {
+  const { uid, gid, xattrs } = entry.attributes;
+  return { mode: entry.mode, uid, gid, xattrs };
 }
 
 export function uidOf(caller: Caller): number {

@@ -8,7 +8,8 @@ import type { FileData, Pieces } from "./file-data.ts";
 import { fileError, typeError } from "./file-error.ts";
 import type { ViewBigIntStats, ViewStats } from "./stats.ts";
 import { decodeBytes } from "./sync-face.ts";
-import type { OpenFile, ViewCore } from "./view-core.ts";
+import type { OpenFile } from "./open-file.ts";
+import type { ViewCore } from "./view-core.ts";
 import {
   checkBoolean,
   checkBuffers,

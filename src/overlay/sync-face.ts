@@ -17,11 +17,14 @@ import type {
   Stat,
   StatOptions,
 } from "./face-types.ts";
+import { ownedOf, xattrOf } from "./credentials.ts";
 import { fileError } from "./file-error.ts";
+import { mayAccess } from "./permissions.ts";
 import { ViewDirent } from "./stats.ts";
 import type { ViewBigIntStats, ViewStats } from "./stats.ts";
 import { displayPath } from "./view-core.ts";
 import type { ViewCore } from "./view-core.ts";
+import { flawOfXattr, mayGetxattr, visibleXattrs } from "./xattr-permissions.ts";
 
 /** The functions of node:fs that read and do not wait. */
 export class SyncFace {
@@ -49,10 +52,9 @@ export class SyncFace {
 
   readonly accessSync = (path: PathLike, mode: number = constants.F_OK): void => {
     const entry = this.#core.get(path, true, "access");
-    const fail = (code: string): Error => fileError(code, "access", displayPath(path));
-    const isReadOnly = this.#core.writes === undefined;
-    if ((mode & constants.W_OK) !== 0 && isReadOnly && (entry.isFile || entry.isDirectory)) throw fail("EROFS");
-    if ((mode & constants.X_OK) !== 0 && !entry.isDirectory && (entry.mode & 0o111) === 0) throw fail("EACCES");
+    const isReadOnly = this.#core.writes === undefined && (entry.isFile || entry.isDirectory);
+    if ((mode & constants.W_OK) !== 0 && isReadOnly) throw fileError("EROFS", "access", displayPath(path));
+    this.#core.allow(mayAccess(this.#core.caller, ownedOf(entry), mode), "access", path);
   };
 
   readonly readdirSync: Readdir = ((path: PathLike, options?: Options<ReaddirOptions>): Listing => {
@@ -122,8 +124,8 @@ export class SyncFace {
   /** The value, byte for byte. @throws ENODATA if there is no such attribute */
   readonly getxattrSync = (path: PathLike, name: string): Buffer => this.#xattr(path, name, true, "getxattr");
   readonly lgetxattrSync = (path: PathLike, name: string): Buffer => this.#xattr(path, name, false, "lgetxattr");
-  readonly listxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, true, "listxattr"));
-  readonly llistxattrSync = (path: PathLike): string[] => xattrNames(this.#core.get(path, false, "llistxattr"));
+  readonly listxattrSync = (path: PathLike): string[] => this.#xattrNames(path, true, "listxattr");
+  readonly llistxattrSync = (path: PathLike): string[] => this.#xattrNames(path, false, "llistxattr");
 
   #stat(path: PathLike, follow: boolean, options: StatOptions | undefined): ViewStats | ViewBigIntStats | undefined {
     const syscall = follow ? "stat" : "lstat";
@@ -135,9 +137,15 @@ export class SyncFace {
 
   #xattr(path: PathLike, name: string, follow: boolean, syscall: string): Buffer {
     const bytes = byteStringOf(name);
-    const found = this.#core.get(path, follow, syscall).attributes.xattrs.find((xattr) => xattr.name === bytes);
-    if (found === undefined) throw fileError("ENODATA", syscall, displayPath(path));
-    return Buffer.from(found.value);
+    this.#core.allow(flawOfXattr(bytes), syscall, path);
+    const node = ownedOf(this.#core.get(path, follow, syscall));
+    this.#core.allow(mayGetxattr(this.#core.caller, node, bytes), syscall, path);
+    return Buffer.from(xattrOf(node, bytes) ?? []);
+  }
+
+  #xattrNames(path: PathLike, follow: boolean, syscall: string): string[] {
+    const { xattrs } = this.#core.get(path, follow, syscall).attributes;
+    return visibleXattrs(this.#core.caller, { xattrs }).map(({ name }) => displayText(name));
   }
 
   /** Level by level, as node:fs lists. */
@@ -179,8 +187,4 @@ export function decodeBytes(bytes: Buffer, encoding: NameEncoding | null | undef
 
 function displayText(bytes: string): string {
   return Buffer.from(bytes, "latin1").toString();
-}
-
-function xattrNames(entry: Entry): string[] {
-  return entry.attributes.xattrs.map(({ name }) => displayText(name));
 }

@@ -37,10 +37,10 @@ export class UpperLog {
   }
 
   /** @returns a promise for when all that was put outlives this process. Its failure is that of all later ones too */
-  commit(): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure.error as Error);
-    if (this.#next.size === 0 && this.#writing === undefined) return Promise.resolve();
-    return new Promise((resolve, reject) => {
+  async commit(): Promise<void> {
+    this.requireWorking();
+    if (this.#next.size === 0 && this.#writing === undefined) return;
+    await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       if (this.#writing === undefined) void this.#write();
     });

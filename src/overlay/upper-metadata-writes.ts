@@ -1,7 +1,8 @@
 import type { Owned } from "./credentials.ts";
 import { byteStringOf } from "../model/name.ts";
 import { afterChmod, afterChown, mayChmod, mayChown, mayUtimes } from "./permissions.ts";
-import { now, ownedOf, pathOf } from "./upper-session.ts";
+import { now, pathOf } from "./upper-session.ts";
+import { ownedOf } from "./credentials.ts";
 import type { UpperSession } from "./upper-session.ts";
 import type { FileTime, Target, Writes } from "./writes.ts";
 import { afterRemovexattr, afterSetxattr, flawOfXattr, mayRemovexattr, maySetxattr } from "./xattr-permissions.ts";

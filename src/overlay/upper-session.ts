@@ -72,11 +72,6 @@ export function pathOf(target: Target): string | undefined {
   return "entry" in target ? undefined : displayPath(target.path);
 }
 
-export function ownedOf(entry: Entry): Owned {
-  const { uid, gid, xattrs } = entry.attributes;
-  return { mode: entry.mode, uid, gid, xattrs };
-}
-
 export function now(): { readonly mtimeSec: number; readonly mtimeNsec: number } {
   const ms = Date.now();
   return { mtimeSec: Math.floor(ms / 1000), mtimeNsec: (ms % 1000) * 1e6 };

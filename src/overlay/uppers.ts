@@ -151,13 +151,9 @@ export class Uppers implements AsyncDisposable {
   async #sweep(kv: Kv, ids: ReadonlySet<number>): Promise<void> {
     for (const kind of KINDS) {
       const { lt } = prefixRange(Buffer.of(UPPER_KIND[kind]));
-      for (let next: number | undefined = 0; next !== undefined;) {
-        const from = numberKey(kind, next);
-        next = undefined;
-        for await (const key of kv.keys({ gte: from, lt, limit: 1 })) next = numberOfKey(key, 0);
-        if (next === undefined) break;
-        if (!ids.has(next)) await this.#deleteRecords(next);
-        next++;
+      for (let id = await firstId(kv, numberKey(kind, 0), lt); id !== undefined;) {
+        if (!ids.has(id)) await this.#deleteRecords(id);
+        id = await firstId(kv, numberKey(kind, id + 1), lt);
       }
     }
   }
@@ -165,6 +161,12 @@ export class Uppers implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#kv?.[Symbol.asyncDispose]();
   }
+}
+
+/** The upper of the first key in a range. */
+async function firstId(kv: Kv, gte: Uint8Array, lt: Uint8Array): Promise<number | undefined> {
+  for await (const key of kv.keys({ gte, lt, limit: 1 })) return numberOfKey(key, 0);
+  return undefined;
 }
 
 const DELETES_AT_ONCE = 1000;

@@ -4,25 +4,18 @@ import { byteStringOf } from "../model/name.ts";
 import { givenPath } from "./arguments.ts";
 import type { ReadTarget } from "./arguments.ts";
 import type { DataSegment } from "./block-cache.ts";
+import { isRoot, ownedOf } from "./credentials.ts";
+import type { Caller } from "./credentials.ts";
 import type { Entry } from "./entry.ts";
 import { fileError, readError } from "./file-error.ts";
 import type { Names, Row } from "./names.ts";
+import { isReadable, isWritable } from "./open-file.ts";
+import type { OpenFile } from "./open-file.ts";
+import { mayAccess, mayOpen } from "./permissions.ts";
 import type { Place, Resolved } from "./resolver.ts";
 import { Resolver } from "./resolver.ts";
 import { ViewBigIntStats, ViewStats } from "./stats.ts";
 import type { Writes } from "./writes.ts";
-
-/** An open file or directory. */
-export interface OpenFile {
-  /** As it is now. */
-  entry: Entry;
-  /** As it was given to open, for errors. */
-  readonly path: string;
-  /** Those of open(2). */
-  readonly flags: number;
-  /** Where the next read or write without a position begins. */
-  position: number;
-}
 
 /** Files' bytes. All throw StoreErrors for damage. */
 export interface Bytes {
@@ -32,14 +25,21 @@ export interface Bytes {
   dataSegments(entry: Entry): Iterable<DataSegment>;
 }
 
+export interface ViewCoreOptions {
+  /** Whose permissions count. Default: all is permitted to the store's owner. */
+  readonly caller?: Caller;
+  /** Makes what changes the view, if it can change. */
+  readonly writesOf?: (core: ViewCore) => Writes;
+}
+
 /**
- * What the faces of a view have in common: paths in, entries and bytes out, errors as node:fs throws them. Permissions are not
- * asked for: the caller is the store's owner.
+ * What the faces of a view have in common: paths in, entries and bytes out, errors as node:fs throws them.
  */
 export class ViewCore {
   readonly names: Names;
   /** Undefined for what cannot change. */
   readonly writes: Writes | undefined;
+  readonly caller: Caller;
   readonly #resolver: Resolver;
   readonly #bytes: Bytes;
   /** What stat says of the device: another number for each view of this process. */
@@ -47,10 +47,13 @@ export class ViewCore {
   readonly #open = new Map<number, OpenFile>();
   #nextFd = FIRST_FD;
 
-  /** Borrows both. @param writesOf makes what changes it, for a view that can change */
-  constructor(names: Names, bytes: Bytes, writesOf?: (core: ViewCore) => Writes) {
+  /** Borrows both. */
+  constructor(names: Names, bytes: Bytes, { caller, writesOf }: ViewCoreOptions = {}) {
     this.names = names;
-    this.#resolver = new Resolver(names);
+    this.caller = caller;
+    const maySearch = (directory: Entry): boolean =>
+      mayAccess(caller, ownedOf(directory), constants.X_OK) === undefined;
+    this.#resolver = new Resolver(names, isRoot(caller) ? undefined : maySearch);
     this.#bytes = bytes;
     this.writes = writesOf?.(this);
   }
@@ -86,8 +89,9 @@ export class ViewCore {
 
   directory(path: PathLike, syscall: string): Entry {
     const entry = this.get(path, true, syscall);
-    if (entry.isDirectory) return entry;
-    throw fileError("ENOTDIR", syscall, displayPath(path));
+    if (!entry.isDirectory) throw fileError("ENOTDIR", syscall, displayPath(path));
+    this.allow(mayAccess(this.caller, ownedOf(entry), constants.R_OK), syscall, path);
+    return entry;
   }
 
   /** The path without any symlink, as a byte string. */
@@ -129,9 +133,15 @@ export class ViewCore {
     if (typeof found === "string")
       throw fileError(found === "ENOENT" && (flags & O_CREAT) !== 0 ? "EROFS" : found, "open", displayPath(path));
     this.requireOpenable(found, path, flags);
+    this.allow(mayOpen(this.caller, ownedOf(found), flags), "open", path);
     if ((flags & O_TRUNC) !== 0 || (this.writes === undefined && writes(flags)))
       throw fileError("EROFS", "open", displayPath(path));
     return this.register(found, path, flags);
+  }
+
+  /** @throws unless `refusal` is undefined */
+  allow(refusal: string | undefined, syscall: string, path: PathLike): void {
+    if (refusal !== undefined) throw fileError(refusal, syscall, displayPath(path));
   }
 
   /** @throws what open(2) says of a file that is there */
@@ -205,21 +215,13 @@ export class ViewCore {
 
 /** @throws as read(2) */
 function requireReadable({ entry, flags }: OpenFile): void {
-  if ((flags & ACCESS_MODE) === constants.O_WRONLY) throw fileError("EBADF", "read");
+  if (!isReadable(flags)) throw fileError("EBADF", "read");
   if (!entry.isFile) throw fileError("EISDIR", "read");
-}
-
-/** By its flags of open(2) a file may be written to. */
-export function isWritable(flags: number): boolean {
-  return (flags & ACCESS_MODE) !== constants.O_RDONLY;
 }
 
 function writes(flags: number): boolean {
   return isWritable(flags) || (flags & constants.O_TRUNC) !== 0;
 }
-
-/** O_ACCMODE. */
-const ACCESS_MODE = 3;
 
 /** Above all that the kernel gives out: what is none of ours must not be taken for one, nor the other way round. */
 const FIRST_FD = 2 ** 30;

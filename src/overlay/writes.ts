@@ -1,5 +1,5 @@
 import type { PathLike } from "node:fs";
-import type { OpenFile } from "./view-core.ts";
+import type { OpenFile } from "./open-file.ts";
 
 /** One file: by its path, or open. A symlink in the last place is followed unless `follow` is false. */
 export type Target = OpenFile | { readonly path: PathLike; readonly follow: boolean };

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { isStoreError } from "../../src/errors.ts";
 import type { RawChange } from "../../src/model/change.ts";
 import type { Content } from "../../src/model/node.ts";
-import { BLOCK_BYTES, IMPLIED_DIRECTORY } from "../../src/model/node.ts";
+import { BLOCK_BYTES, EMPTY_CONTENT, IMPLIED_DIRECTORY } from "../../src/model/node.ts";
 import { BlockCache } from "../../src/overlay/block-cache.ts";
 import { LowerTrees } from "../../src/overlay/lower-tree.ts";
 import { TreeView } from "../../src/overlay/tree-view.ts";
@@ -196,7 +196,7 @@ test("view: extended attributes are bytes; a symlink has its own", async () => {
     {
       kind: "put",
       path: "file",
-      node: { type: "fifo", ...IMPLIED_DIRECTORY, xattrs: [{ name: "user.\xc3\xa4", value }] },
+      node: { type: "file", content: EMPTY_CONTENT, ...IMPLIED_DIRECTORY, xattrs: [{ name: "user.\xc3\xa4", value }] },
     },
     { kind: "put", path: "link", node: { type: "symlink", ...IMPLIED_DIRECTORY, target: "file" } },
   ]);

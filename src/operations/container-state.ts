@@ -1,0 +1,23 @@
+import type { ContainerRef } from "../containers/records.ts";
+import { StoreError } from "../errors.ts";
+
+/**
+ * - `stored`: it has no LXC directory
+ * - `stopped`, `running`
+ * - `missing`: its LXC directory is gone; `foreign`: what is there is not ours any more
+ */
+export type ContainerState = "stored" | "stopped" | "running" | "missing" | "foreign";
+
+export interface Settled {
+  readonly ref: ContainerRef;
+  readonly state: ContainerState;
+}
+
+/** @throws {StoreError} REFUSED in LXC's own words */
+export function refuseRunning(name: string, state: ContainerState, lxcPath: string | null): void {
+  if (state !== "running" || lxcPath === null) return;
+  throw new StoreError("REFUSED", {
+    reason: `Original container (${name}) is running`,
+    hint: `stop it: lxc-stop -P ${lxcPath} -n ${name}`,
+  });
+}
