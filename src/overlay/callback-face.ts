@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from "node:fs";
 import type { PathLike, ReadStream, WriteStream } from "node:fs";
 import { promisify } from "node:util";
 import type { Options, ReadOptions } from "./arguments.ts";
-import type { Late, LateReaddir, LateStat, WriteFileOptions } from "./face-types.ts";
+import type { Late, LateReaddir, LateStat, ReadFileOptions, WriteFileOptions } from "./face-types.ts";
 import type { FileCalls } from "./file-calls.ts";
 import type { FileData } from "./file-data.ts";
 import { typeError } from "./file-error.ts";
@@ -14,6 +14,7 @@ import type { WriteRest } from "./write-arguments.ts";
 type ReadStreamOptions = NonNullable<Parameters<typeof createReadStream>[1]>;
 type WriteStreamOptions = NonNullable<Parameters<typeof createWriteStream>[1]>;
 type LateExists = (path: PathLike, callback: (exists: boolean) => void) => void;
+type ReadFile = (file: PathLike | number, options?: Options<ReadFileOptions>) => Promise<string | Buffer>;
 type WriteFile = (file: PathLike | number, data: FileData, options?: Options<WriteFileOptions>) => Promise<void>;
 
 /** The functions of node:fs that call back, as far as libraries use them. What is before the callback may be left out. */
@@ -24,7 +25,6 @@ export class CallbackFace extends SyncFace {
   readonly access: Late<SyncFace["accessSync"]> = late(this.accessSync);
   readonly readdir: LateReaddir = late(this.readdirSync) as LateReaddir;
   readonly opendir: Late<SyncFace["opendirSync"]> = late(this.opendirSync);
-  readonly readFile: Late<SyncFace["readFileSync"]> = late(this.readFileSync);
   readonly readlink: Late<SyncFace["readlinkSync"]> = late(this.readlinkSync);
   readonly realpath: Late<SyncFace["realpathSync"]> & { readonly native: Late<SyncFace["realpathSync"]> } =
     Object.assign(late(this.realpathSync), { native: late(this.realpathSync) });
@@ -44,6 +44,7 @@ export class CallbackFace extends SyncFace {
   readonly fdatasync: Late<(fd: number) => Promise<void>>;
 
   readonly statfs: Late<PathCalls["statfs"]>;
+  readonly readFile: Late<ReadFile>;
   readonly writeFile: Late<WriteFile>;
   readonly appendFile: Late<WriteFile>;
   readonly truncate: Late<PathCalls["truncate"]>;
@@ -87,7 +88,7 @@ export class CallbackFace extends SyncFace {
       files.write(fd, data, rest),
       data,
     ]);
-    this.writev = counting("bytesWritten", "buffers", (fd: number, buffers: Buffers, position?: number | null) => [
+    this.writev = counting("bytesWritten", "buffer", (fd: number, buffers: Buffers, position?: number | null) => [
       files.writev(fd, buffers, position),
       buffers,
     ]);
@@ -99,6 +100,9 @@ export class CallbackFace extends SyncFace {
     this.fdatasync = late((fd: number) => files.sync(fd, "fdatasync"));
 
     this.statfs = late(paths.statfs);
+    this.readFile = late((file, options) =>
+      typeof file === "number" ? files.readFile(file, options) : paths.readFile(file, options),
+    );
     this.writeFile = late((file, data, options) =>
       typeof file === "number" ? files.writeFile(file, data, options) : paths.writeFile(file, data, options),
     );

@@ -100,11 +100,20 @@ async function endsOf(task: Task, from: string, to: string): Promise<Ends | unde
   const target = find(task, to, dereference, syscall);
   if (target !== undefined) {
     if (isSame(task, source, target)) throw invalid("src and dest cannot be the same", to);
-    const both = `${shown(to)} with ${shown(from)}`;
     if (source.isDirectory && !target.isDirectory)
-      throw copyError("DIR_TO_NON_DIR", "EISDIR", `cannot overwrite non-directory ${both}`, to);
+      throw copyError(
+        "DIR_TO_NON_DIR",
+        "EISDIR",
+        `cannot overwrite non-directory ${shown(to)} with directory ${shown(from)}`,
+        to,
+      );
     if (!source.isDirectory && target.isDirectory)
-      throw copyError("NON_DIR_TO_DIR", "ENOTDIR", `cannot overwrite directory ${both}`, to);
+      throw copyError(
+        "NON_DIR_TO_DIR",
+        "ENOTDIR",
+        `cannot overwrite directory ${shown(to)} with non-directory ${shown(from)}`,
+        to,
+      );
   }
   if (source.isDirectory && isBelow(from, to)) throw intoItself(from, to);
   return { source, target };
@@ -113,10 +122,12 @@ async function endsOf(task: Task, from: string, to: string): Promise<Ends | unde
 /** Looks for the source above the target: other names may lead there than those of the paths. */
 function refuseAbove(task: Task, source: Entry, from: string, to: string): void {
   const start = absolute(posix.dirname(from));
+  let below = to;
   for (let at = absolute(posix.dirname(to)); at !== start && at !== "/"; at = posix.dirname(at)) {
     const above = find(task, at, true, "stat");
     if (above === undefined) return;
-    if (isSame(task, source, above)) throw intoItself(from, to);
+    if (isSame(task, source, above)) throw intoItself(from, below);
+    below = at;
   }
 }
 
@@ -147,7 +158,7 @@ async function copyDirectory(task: Task, { source, target }: Ends, from: string,
 }
 
 async function copyFile(task: Task, { source, target }: Ends, from: string, to: string): Promise<void> {
-  const { core, writes, options, pending } = task;
+  const { writes, options, pending } = task;
   if (target !== undefined) {
     if (options.force === false) {
       if (options.errorOnExist !== true) return;
@@ -158,9 +169,6 @@ async function copyFile(task: Task, { source, target }: Ends, from: string, to: 
   const { mtimeSec: sec, mtimeNsec: nsec } = source.attributes;
   await pending.add(writes.copyFile(bytes(from), bytes(to), isExclusive(options.mode)));
   if (options.preserveTimestamps === true) await pending.add(writes.utimes(at(to), { sec, nsec }));
-  const made = core.find(bytes(to), true, "stat");
-  if (typeof made !== "string" && made.mode !== source.mode)
-    await pending.add(writes.chmod(at(to), source.mode & MODE_BITS));
 }
 
 async function copySymlink(task: Task, { source, target }: Ends, from: string, to: string): Promise<void> {

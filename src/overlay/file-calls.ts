@@ -37,7 +37,8 @@ export class FileCalls {
   }
 
   read(fd: number, buffer: NodeJS.ArrayBufferView, options: ReadOptions): number {
-    return this.#core.read(this.#opened(fd, "read"), readTarget(buffer, options));
+    const target = readTarget(buffer, options);
+    return this.#core.read(this.#opened(fd, "read"), target);
   }
 
   readv(fd: number, buffers: readonly NodeJS.ArrayBufferView[], position?: number | null): number {
@@ -82,8 +83,12 @@ export class FileCalls {
     return this.#writes.write(this.#opened(fd, "write"), bytes, position);
   }
 
-  async writev(fd: number, buffers: readonly NodeJS.ArrayBufferView[], position?: number | null): Promise<number> {
-    const start = writePosition(position);
+  writev(fd: number, buffers: readonly NodeJS.ArrayBufferView[], position?: number | null): Promise<number> {
+    checkBuffers(buffers);
+    return this.#writeGathered(fd, buffers, writePosition(position));
+  }
+
+  async #writeGathered(fd: number, buffers: readonly NodeJS.ArrayBufferView[], start: number | null): Promise<number> {
     let bytesWritten = 0;
     for (const piece of gathered(buffers)) {
       const at = start === null ? null : start + bytesWritten;

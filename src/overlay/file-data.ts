@@ -56,7 +56,7 @@ export function* gathered(views: readonly NodeJS.ArrayBufferView[]): Generator<U
     small.push(piece);
     sizeBytes += piece.length;
   }
-  yield joined(small);
+  if (small.length > 0) yield joined(small);
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {

@@ -101,7 +101,11 @@ export class ViewFileHandle implements AsyncDisposable {
   ): Promise<WriteResult<T>>;
   async write(text: string, position?: number | null, encoding?: BufferEncoding | null): Promise<WriteResult<string>>;
   async write<T extends string | NodeJS.ArrayBufferView>(data: T, ...rest: WriteRest): Promise<WriteResult<T>> {
-    const bytesWritten = await this.#use("write", (fd) => this.#files.write(fd, data, rest));
+    const bytesWritten = await this.#use("write", async (fd) => {
+      // As node:fs: where there is nothing to write, nothing else is looked at.
+      if (ArrayBuffer.isView(data) && data.byteLength === 0) return 0;
+      return this.#files.write(fd, data, rest);
+    });
     return { bytesWritten, buffer: data };
   }
 
@@ -169,7 +173,8 @@ export class ViewFileHandle implements AsyncDisposable {
 
   /** Waits for calls that are under way, and ends its streams. May be called twice. */
   readonly close = (): Promise<void> => {
-    this.#closing ??= this.#end();
+    // Later, since a stream that ends closes the handle itself.
+    this.#closing ??= Promise.resolve().then(() => this.#end());
     return this.#closing;
   };
 

@@ -3,7 +3,14 @@ import { checkAborted, givenPath, openFlags, optionsOf } from "./arguments.ts";
 import type { Options, WithEncoding } from "./arguments.ts";
 import { copyTree } from "./copy-tree.ts";
 import type { CopyOptions } from "./copy-tree.ts";
-import type { MakeDirectoryOptions, RemoveOptions, SpaceStats, Statfs, WriteFileOptions } from "./face-types.ts";
+import type {
+  MakeDirectoryOptions,
+  ReadFileOptions,
+  RemoveOptions,
+  SpaceStats,
+  Statfs,
+  WriteFileOptions,
+} from "./face-types.ts";
 import type { FileCalls } from "./file-calls.ts";
 import { dataPieces } from "./file-data.ts";
 import type { FileData, Pieces } from "./file-data.ts";
@@ -41,6 +48,13 @@ export class PathCalls {
     return this.#writes.open(path, openFlags(flags), fileMode(mode, 0o666));
   };
 
+  readonly readFile = (path: PathLike, options?: Options<ReadFileOptions>): Promise<string | Buffer> => {
+    const given = optionsOf(options);
+    const flags = openFlags(given.flag);
+    givenPath(path);
+    return this.#readFrom(() => this.#writes.open(path, flags, 0o666), given);
+  };
+
   /** A large file goes a piece at a time: what reads it meanwhile sees a part of it. */
   readonly writeFile = (path: PathLike, data: FileData, options?: Options<WriteFileOptions>): Promise<void> =>
     this.#put(path, data, optionsOf(options), "w");
@@ -48,9 +62,9 @@ export class PathCalls {
   readonly appendFile = (path: PathLike, data: FileData, options?: Options<WriteFileOptions>): Promise<void> =>
     this.#put(path, data, optionsOf(options), "a");
 
-  readonly truncate = async (path: PathLike, length = 0): Promise<void> => {
+  readonly truncate = (path: PathLike, length = 0): Promise<void> => {
     const size = fileLength(length);
-    await this.#withFile(await this.open(path, "r+"), (fd) => this.#files.truncate(fd, size));
+    return this.open(path, "r+").then((fd) => this.#withFile(fd, () => this.#files.truncate(fd, size)));
   };
 
   /** @param mode EXCL; whether it is to be by reference is not asked, since it always is */
@@ -190,9 +204,14 @@ export class PathCalls {
     await this.#withFile(await open(), (fd) => this.#files.writePieces(fd, pieces, options));
   }
 
-  async #withFile(fd: number, use: (fd: number) => Promise<void>): Promise<void> {
+  async #readFrom(open: () => Promise<number>, options: Partial<ReadFileOptions>): Promise<string | Buffer> {
+    checkAborted(options.signal);
+    return this.#withFile(await open(), (fd) => this.#files.readFile(fd, options));
+  }
+
+  async #withFile<T>(fd: number, use: (fd: number) => Promise<T>): Promise<T> {
     try {
-      await use(fd);
+      return await use(fd);
     } finally {
       this.#core.close(fd);
     }

@@ -1,6 +1,5 @@
 import { constants } from "node:fs";
 import type { PathLike } from "node:fs";
-import { checkAborted, optionsOf } from "./arguments.ts";
 import type { Options, WithEncoding } from "./arguments.ts";
 import type { ViewDir } from "./dir.ts";
 import type {
@@ -93,16 +92,11 @@ export class PromisesFace {
 
     this.open = async (path, flags, mode) =>
       new ViewFileHandle(files, await paths.open(path, flags, mode), sync.closeSync);
-    this.readFile = (async (
-      path: PathLike | ViewFileHandle,
-      options?: Options<ReadFileOptions>,
-    ): Promise<string | Buffer> => {
-      const { flag, signal } = optionsOf(options);
-      if (path instanceof ViewFileHandle) return path.readFile(options);
-      checkAborted(signal);
-      await using handle = await this.open(path, flag);
-      return await handle.readFile(options);
-    }) as ReadFile<ViewFileHandle, true>;
+    this.readFile = (async (path: PathLike | ViewFileHandle, options?: Options<ReadFileOptions>) =>
+      path instanceof ViewFileHandle ? path.readFile(options) : paths.readFile(path, options)) as ReadFile<
+      ViewFileHandle,
+      true
+    >;
     this.writeFile = async (path, data, options) =>
       path instanceof ViewFileHandle ? path.writeFile(data, options) : paths.writeFile(path, data, options);
     this.appendFile = async (path, data, options) =>

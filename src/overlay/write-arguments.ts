@@ -109,7 +109,8 @@ export type WriteRest = readonly [
 /** @throws {TypeError | RangeError} as node:fs for what no write can do */
 export function writeSource(data: string | NodeJS.ArrayBufferView, [at, length, position]: WriteRest): WriteSource {
   if (!ArrayBuffer.isView(data)) return textSource(data, at, length);
-  const given = typeof at === "object" && at !== null ? at : { offset: at, length, position };
+  // With null in the first place node:fs takes all of them for left out.
+  const given = typeof at === "object" ? (at ?? {}) : { offset: at, length, position };
   const { byteLength } = data;
   const offset = integerIn("offset", given.offset ?? 0, 0, Number.MAX_SAFE_INTEGER);
   if (offset > byteLength) throw rangeError("offset", `<= ${byteLength}`, offset);
