@@ -4,6 +4,7 @@ import { CODEC, decodePlace, encodeChunkValue, encodePlace } from "../format/chu
 import type { Frame, Place } from "../format/chunk-value.ts";
 import { digestKey, idKey, idOfKey, nameKey } from "../format/keys.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
+import { isUnreadable } from "../kv/kv.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
@@ -55,6 +56,8 @@ export class ChunkStore {
 
   readonly #claims = new Set<Digest>();
   readonly #recent = new RecentValues();
+  /** A compressed frame that is being read. */
+  readonly #frameRoom = new Uint8Array(BLOCK_BYTES);
   #stats: ChunkStats = { newChunks: 0, newPlainBytes: 0, newStoredBytes: 0 };
 
   private constructor(values: Kv, meta: Kv, nextId: number) {
@@ -121,18 +124,18 @@ export class ChunkStore {
   /**
    * Reads a chunk and proves it.
    *
-   * @returns its plain bytes, shape `[1 … BLOCK_BYTES]`, to be left as they are
+   * @param room where they may be put, if they are as many
+   * @returns its plain bytes, shape `[1 … BLOCK_BYTES]`, to be left as they are unless they are in `room`
    * @throws {StoreError} CHUNK_MISSING, CHUNK_CORRUPT, FORMAT_INVALID
    */
-  get(digest: Digest): Uint8Array {
+  get(digest: Digest, room?: Uint8Array): Uint8Array {
     const unwritten = this.#unwritten.get(digest);
     if (unwritten !== undefined) return unwritten;
     const place = this.#place(digest);
     if (place === undefined) throw new StoreError("CHUNK_MISSING", { digest });
-    const value = this.#recent.get(place.id, () => this.#values.getSync(idKey(place.id)));
-    const stored = value?.subarray(place.offset, place.offset + place.storedBytes);
+    const stored = this.#stored(digest, place, room);
     if (stored?.length !== place.storedBytes) throw new StoreError("CHUNK_MISSING", { digest });
-    const plain = plainOf(stored, place, digest);
+    const plain = plainOf(stored, place, digest, room);
     const actual = digestOf(plain);
     if (actual !== digest) throw new StoreError("CHUNK_CORRUPT", { digest, actual });
     return plain;
@@ -228,6 +231,20 @@ export class ChunkStore {
     return this.#nextId++;
   }
 
+  /** Of a small frame's value all is read, for its neighbours. The result holds until the next call. */
+  #stored(digest: Digest, place: Place, room: Uint8Array | undefined): Uint8Array | undefined {
+    const { id, offset, storedBytes, codec } = place;
+    try {
+      if (storedBytes >= OWN_READ_BYTES)
+        return this.#values.getPartSync(idKey(id), offset, storedBytes, codec === CODEC.raw ? room : this.#frameRoom);
+      const value = this.#recent.get(id, () => this.#values.getPartSync(idKey(id), 0, Number.POSITIVE_INFINITY));
+      return value?.subarray(offset, offset + storedBytes);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      throw new StoreError("CHUNK_CORRUPT", { digest, actual: "nothing: it cannot be read" }, { cause: error });
+    }
+  }
+
   #place(digest: Digest): Place | undefined {
     const unindexed = this.#unindexed.get(digest);
     if (unindexed !== undefined) return unindexed;
@@ -265,12 +282,17 @@ function frameOf(digest: Digest, plain: Uint8Array, stored: Uint8Array): Frame {
   return { digest, codec: CODEC.zstd, plainBytes, stored };
 }
 
-function plainOf(stored: Uint8Array, { codec, plainBytes }: Place, digest: Digest): Uint8Array {
+function plainOf(
+  stored: Uint8Array,
+  { codec, plainBytes }: Place,
+  digest: Digest,
+  room: Uint8Array | undefined,
+): Uint8Array {
   if (codec === CODEC.raw) return stored;
   // What is no chunk must not make us take its room.
   if (plainBytes > BLOCK_BYTES) throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${plainBytes} bytes` });
   try {
-    return decompress(stored, plainBytes);
+    return decompress(stored, plainBytes, room);
   } catch (error) {
     throw new StoreError("CHUNK_CORRUPT", { digest, actual: "no zstd frame" }, { cause: error });
   }
@@ -299,3 +321,5 @@ class RecentValues {
 }
 
 const RECENT_VALUES = 16;
+/** A frame as large is read by itself. */
+const OWN_READ_BYTES = 4 * 1024;

@@ -99,20 +99,40 @@ export class BlockCache {
   }
 
   #chunk(digest: Digest, length: number): Uint8Array {
-    let bytes = this.#kept.get(digest);
-    if (bytes === undefined) {
-      bytes = ownBytes(this.#chunks.get(digest));
+    const kept = this.#kept.get(digest);
+    const bytes = kept ?? (length === BLOCK_BYTES ? this.#readBlock(digest) : ownBytes(this.#chunks.get(digest)));
+    if (bytes.length !== length) {
+      const reason = `has ${bytes.length} bytes where ${length} should be`;
+      throw new StoreError("FORMAT_INVALID", { record: `chunk ${digest}`, reason });
+    }
+    if (kept === undefined) {
       this.#keptBytes += roomOf(bytes);
-      for (const [oldest, old] of this.#kept) {
-        if (this.#keptBytes <= this.#room) break;
-        this.#kept.delete(oldest);
-        this.#keptBytes -= roomOf(old);
-      }
+      this.#evict(this.#room);
     } else this.#kept.delete(digest);
     this.#kept.set(digest, bytes);
-    if (bytes.length === length) return bytes;
-    const reason = `has ${bytes.length} bytes where ${length} should be`;
-    throw new StoreError("FORMAT_INVALID", { record: `chunk ${digest}`, reason });
+    return bytes;
+  }
+
+  /** Where a chunk was that has to go anyway: new memory for each would keep the collector as busy as the reader. */
+  #readBlock(digest: Digest): Uint8Array {
+    const room = this.#evict(this.#room - BLOCK_BYTES - KEPT_OVERHEAD_BYTES) ?? new Uint8Array(BLOCK_BYTES);
+    const bytes = this.#chunks.get(digest, room);
+    if (bytes.buffer === room.buffer || bytes.length !== BLOCK_BYTES) return bytes;
+    // What is not in the room may be the store's, which must never become room.
+    room.set(bytes);
+    return room;
+  }
+
+  /** Drops those that were used last the longest ago. @returns one of them that was a whole block */
+  #evict(room: number): Uint8Array | undefined {
+    let block: Uint8Array | undefined;
+    for (const [oldest, bytes] of this.#kept) {
+      if (this.#keptBytes <= room) break;
+      this.#kept.delete(oldest);
+      this.#keptBytes -= roomOf(bytes);
+      if (bytes.length === BLOCK_BYTES) block = bytes;
+    }
+    return block;
   }
 }
 

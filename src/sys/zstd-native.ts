@@ -6,7 +6,7 @@ import { type FixedMemory, fixedMemory, koffi, type Pointer } from "./koffi.ts";
 export interface Zstd {
   compress(bytes: Uint8Array, level: number): Uint8Array;
   compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array>;
-  decompress(frame: Uint8Array, plainLength: number): Uint8Array;
+  decompress(frame: Uint8Array, plainLength: number, room?: Uint8Array): Uint8Array;
   decompressStream(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
@@ -23,8 +23,8 @@ export function loadNativeZstd(): Zstd | undefined {
   return {
     compress: (bytes, level) => compressor.compress(bytes, level),
     compressAsync: (bytes, level) => compressor.compressAsync(bytes, level),
-    decompress: (frame, plainLength) => {
-      const plain = new Uint8Array(plainLength);
+    decompress: (frame, plainLength, room) => {
+      const plain = room?.length === plainLength ? room : new Uint8Array(plainLength);
       const length = sizeOf(functions, functions.decompressDCtx(context, plain, plainLength, frame, frame.length));
       if (length !== plainLength) throw new Error(`zstd: ${length} plain bytes instead of ${plainLength}`);
       return plain;

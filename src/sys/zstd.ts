@@ -18,10 +18,11 @@ export async function compressAsync(bytes: Uint8Array, level: number): Promise<U
  * The plain bytes of a frame, which must be `plainLength` many: never writes or makes room for more, whatever the frame
  * says of itself. The result is the caller's.
  *
+ * @param room where they may be put if it is as long
  * @throws {Error} if the frame is damaged, or holds more or less
  */
-export function decompress(frame: Uint8Array, plainLength: number): Uint8Array {
-  return zstd().decompress(frame, plainLength);
+export function decompress(frame: Uint8Array, plainLength: number, room?: Uint8Array): Uint8Array {
+  return zstd().decompress(frame, plainLength, room);
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readdir, truncate } from "node:fs/promises";
 import { test } from "node:test";
 import fc from "fast-check";
 import { digestOf } from "../../src/format/blake3.ts";
@@ -50,6 +51,23 @@ test("chunk store: a chunk whose bytes changed on disk fails with its digest, an
   }
   assert.throws(() => engine.chunks.get(bad), { code: "CHUNK_CORRUPT" });
   assert.equal(Buffer.from(engine.chunks.get(good)).toString(), "good");
+});
+
+test("chunk store: a chunk in a table that was cut short is damaged, and the rest reads on", async () => {
+  await using directory = await temporaryDirectory();
+  const [bad, good] = [randomBytes(50_000), randomBytes(50_000)];
+  {
+    await using engine = await openEngine(directory.path);
+    for (const bytes of [bad, good]) {
+      engine.chunks.put(bytes);
+      await engine.flush();
+    }
+  }
+  const tables = (await readdir(`${directory.path}/chunks`)).filter((name) => name.endsWith(".ldb")).sort();
+  await truncate(`${directory.path}/chunks/${tables[0]!}`, 20_000);
+  await using engine = await openEngine(directory.path);
+  assert.throws(() => engine.chunks.get(digestOf(bad)), { code: "CHUNK_CORRUPT" });
+  assert.deepEqual(Buffer.from(engine.chunks.get(digestOf(good))), good);
 });
 
 test("chunk store: a chunk that is not there, or whose value is gone, is missing", async () => {

@@ -1,0 +1,151 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { errnoOf } from "../errors.ts";
+import { byteString } from "../model/name.ts";
+import { firstAtLeast, readIndex, tablesIn, TAG_BYTES, Varints } from "./table-format.ts";
+import type { Table, TableIndex } from "./table-format.ts";
+
+/** Where a value is: the whole of it, in an open file. */
+interface Place {
+  readonly fd: number;
+  readonly position: number;
+  readonly length: number;
+}
+
+/**
+ * Reads large values out of LevelDB's table files, by pread(2).
+ *
+ * LevelDB maps the tables it has open. If many were open, all that was ever read of them would count as this process's
+ * memory; with few, random reads open a table each time, and that, its page faults and unmapping it take three times as
+ * long as 128 KiB do here. And a bad sector is an error, where in a mapping it is a SIGBUS. bench/reads.ts.
+ *
+ * It answers where one table alone says what a key's value is; LevelDB knows the rest. Tables never change, and one that
+ * compaction removed is found to be gone.
+ */
+export class Tables implements Disposable {
+  readonly #directory: string;
+  readonly #describe: () => string;
+  /** By key; none overlaps another. undefined: not known. */
+  #tables: readonly Table[] | undefined;
+  /** There may be tables after the last of `#tables`. */
+  #grown = false;
+  /** The lowest key that was written and may be in no table. */
+  #unsettledFrom: string | undefined;
+  /** By numbers of tables. */
+  readonly #indexes = new Map<string, TableIndex>();
+  #open: { readonly number: string; readonly fd: number } | undefined;
+
+  /** @param describe gives LevelDB's property "leveldb.sstables" */
+  constructor(directory: string, describe: () => string) {
+    this.#directory = directory;
+    this.#describe = describe;
+  }
+
+  /**
+   * `length` bytes of the value from `start` on, or what there is of them.
+   *
+   * @param room where they are put if they fit
+   * @returns undefined if LevelDB has to be asked
+   * @throws what open(2) and pread(2) fail with
+   */
+  read(key: Uint8Array, start: number, length: number, room?: Uint8Array): Uint8Array | undefined {
+    const place = this.#find(byteString(key));
+    if (place === undefined) return undefined;
+    const there = Math.max(Math.min(length, place.length - start), 0);
+    const bytes = there <= (room?.length ?? -1) ? room!.subarray(0, there) : Buffer.allocUnsafeSlow(there);
+    return readSync(place.fd, bytes, 0, there, place.position + start) === there ? bytes : undefined;
+  }
+
+  /** To be told before a key is written, put or deleted. */
+  unsettle(key: Uint8Array): void {
+    const bytes = byteString(key);
+    if (this.#unsettledFrom === undefined || bytes < this.#unsettledFrom) this.#unsettledFrom = bytes;
+  }
+
+  /** All that was written is in tables. */
+  settle(): void {
+    const from = this.#unsettledFrom;
+    if (from === undefined) return;
+    this.#unsettledFrom = undefined;
+    this.#grown = true;
+    const last = this.#tables?.at(-1)?.last;
+    if (last === undefined || from <= last) this.#tables = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#tables = [];
+    this.#close();
+  }
+
+  #find(key: string): Place | undefined {
+    if (this.#unsettledFrom !== undefined && key >= this.#unsettledFrom) return undefined;
+    const table = this.#tableOf(key);
+    if (table === undefined) return undefined;
+    try {
+      return this.#placeIn(table, key);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      this.#tables = undefined;
+      return undefined;
+    }
+  }
+
+  #tableOf(key: string): Table | undefined {
+    const tables = this.#known(key);
+    const table = tables[firstAtLeast(tables.length, key, (i) => tables[i]!.last)];
+    if (table === undefined || table.first > key) return undefined;
+    // A key may have come out shorter than it is: see `tablesIn`.
+    return table.first.length === key.length && table.last.length === key.length ? table : undefined;
+  }
+
+  #known(key: string): readonly Table[] {
+    const last = this.#tables?.at(-1)?.last;
+    if (this.#tables === undefined || (this.#grown && (last === undefined || key > last))) {
+      this.#tables = tablesIn(this.#describe());
+      this.#grown = false;
+    }
+    return this.#tables;
+  }
+
+  #placeIn({ number, sizeBytes }: Table, key: string): Place | undefined {
+    const fd = this.#opened(number);
+    let index = this.#indexes.get(number);
+    if (index === undefined) {
+      index = readIndex(fd, sizeBytes);
+      if (this.#indexes.size === MAX_INDEXES) this.#indexes.clear();
+      this.#indexes.set(number, index);
+    }
+    const { keys, positions } = index;
+    const position = positions[firstAtLeast(keys.length, key, (i) => keys[i]!)];
+    if (position === undefined || position > sizeBytes) return undefined;
+    // A value of 4 KiB or more ends its block, and nearly always begins it. One that does not is LevelDB's to find.
+    const head = Buffer.allocUnsafe(MAX_LENGTHS_BYTES + key.length + TAG_BYTES);
+    const entry = new Varints(head.subarray(0, readSync(fd, head, 0, head.length, position)));
+    const [shared, unshared, length] = [entry.next(), entry.next(), entry.next()];
+    const keyEnd = entry.at + key.length;
+    if (shared !== 0 || unshared !== key.length + TAG_BYTES || head[keyEnd] !== PUT) return undefined;
+    if (head.toString("latin1", entry.at, keyEnd) !== key) return undefined;
+    const valueAt = position + keyEnd + TAG_BYTES;
+    return valueAt + length > sizeBytes ? undefined : { fd, position: valueAt, length };
+  }
+
+  /** The last one stays open: whoever reads in order gets the kernel's read-ahead. */
+  #opened(number: string): number {
+    if (this.#open?.number === number) return this.#open.fd;
+    const fd = openSync(`${this.#directory}/${number.padStart(6, "0")}.ldb`, "r");
+    this.#close();
+    this.#open = { number, fd };
+    return fd;
+  }
+
+  #close(): void {
+    if (this.#open !== undefined) closeSync(this.#open.fd);
+    this.#open = undefined;
+  }
+}
+
+/** At about 5 KiB each. */
+const MAX_INDEXES = 512;
+/** Before an entry's key: three varints of 32 bits. */
+const MAX_LENGTHS_BYTES = 15;
+/** The first byte of its tag: it is no deletion. */
+const PUT = 1;
