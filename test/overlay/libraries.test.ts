@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import type { Readable } from "node:stream";
+import fs, { chmodSync, linkSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import type { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import fastGlob from "fast-glob";
+import git from "isomorphic-git";
 import tarFs from "tar-fs";
-import { importLayer, openView } from "../../src/index.ts";
+import { create, exportTree, importLayer, openContainer, openView } from "../../src/index.ts";
+import { compareManifests } from "../support/compare.ts";
+import { isRoot } from "../support/run.ts";
 import { openTestStore } from "../support/store.ts";
 
 /** Some hundred files, with what globs and packers trip over. */
@@ -65,4 +69,90 @@ test("tar-fs: packs the same bytes from a view as from the directory", async () 
   const packed = await buffer(pack("/site", { ...options, fs: view }));
   assert.ok(packed.length > 1_000_000);
   assert.ok(packed.equals(expected));
+});
+
+test("isomorphic-git: a repository in a container gets the same commits as one in a directory, and checks out the same", async () => {
+  await using at = await openTestStore();
+  mkdirSync(`${at.path}/base`);
+  await importLayer(at.context, { source: `${at.path}/base`, name: "base" });
+  await create(at.context, { source: "base", name: "web", noLxc: true });
+  await using view = await openContainer(at.context, { name: "web" });
+  const seen = [];
+  for (const [on, root] of [[fs, at.path] as const, [view as unknown as typeof fs, ""] as const]) {
+    const { promises } = on;
+    const repository = { fs: { promises }, dir: `${root}/repository`, cache: {} };
+    const { dir } = repository;
+    const author = { name: "A", email: "a@example.org", timestamp: 1_700_000_000, timezoneOffset: 0 };
+    await git.init({ ...repository, defaultBranch: "main" });
+    const paths: string[] = [];
+    for (let i = 0; i < 1200; i++) {
+      const directory = `part ${i % 13}/${i % 5}`;
+      if (i < 65) await promises.mkdir(`${dir}/${directory}`, { recursive: true });
+      await promises.writeFile(`${dir}/${directory}/file ${i}`, `content ${i}\n`.repeat((i % 50) + 1));
+      paths.push(`${directory}/file ${i}`);
+    }
+    await promises.chmod(`${dir}/${paths[0]}`, 0o755);
+    await promises.symlink("part 1", `${dir}/link`);
+    await git.add({ ...repository, filepath: [...paths, "link"] });
+    const first = await git.commit({ ...repository, message: "first", author });
+
+    await git.branch({ ...repository, ref: "other", checkout: true });
+    for (const path of paths.slice(0, 300)) {
+      await promises.unlink(`${dir}/${path}`);
+      await git.remove({ ...repository, filepath: path });
+    }
+    await promises.appendFile(`${dir}/${paths[400]}`, "more\n");
+    await promises.writeFile(`${dir}/new`, "new");
+    await git.add({ ...repository, filepath: [paths[400]!, "new"] });
+    const second = await git.commit({ ...repository, message: "second", author });
+
+    await git.checkout({ ...repository, ref: "main" });
+    const back = (await git.statusMatrix(repository)).filter(([, ...states]) => states.join() !== "1,1,1");
+    const kept = await promises.readFile(`${dir}/${paths[5]}`, "utf8");
+    await git.checkout({ ...repository, ref: "other" });
+    const log = await git.log(repository);
+    const files = await git.listFiles(repository);
+    seen.push({
+      first,
+      second,
+      back,
+      kept,
+      files,
+      log: log.map(({ oid, commit }) => [oid, commit.tree, commit.parent]),
+    });
+  }
+  assert.equal(seen[0]!.files.length, 1200 - 300 + 2);
+  assert.deepEqual(seen[1], seen[0]);
+  await view[Symbol.asyncDispose]();
+  await exportTree(at.context, { ref: "web", target: `${at.path}/out`, asUser: !isRoot() });
+  const differences = await compareManifests(`${at.path}/repository`, `${at.path}/out/repository`, {
+    ignore: ["mtime_ns"],
+    // It holds what stat says: inode numbers and times.
+    ignorePath: (path) => path === ".git/index",
+  });
+  assert.deepEqual(differences, []);
+});
+
+test("tar-fs: extracts into a container what it extracts into a directory", async () => {
+  await using at = await openTestStore();
+  const root = `${at.path}/root`;
+  makeSite(`${root}/site`);
+  mkdirSync(`${at.path}/base`);
+  await importLayer(at.context, { source: `${at.path}/base`, name: "base" });
+  await create(at.context, { source: "base", name: "web", noLxc: true });
+  const extract = tarFs.extract as unknown as (directory: string, options?: object) => Writable;
+  const pack = (): Readable => tarFs.pack(`${root}/site`) as unknown as Readable;
+  await pipeline(pack(), extract(`${at.path}/there/site`));
+  {
+    await using view = await openContainer(at.context, { name: "web" });
+    await pipeline(pack(), extract("/site", { fs: view }));
+  }
+  await exportTree(at.context, { ref: "web", target: `${at.path}/out`, asUser: !isRoot() });
+  const differences = await compareManifests(`${at.path}/there/site`, `${at.path}/out/site`);
+  // Of directories and symlinks it leaves what the last entry in them made of them.
+  const isFile = (path: string): boolean => lstatSync(Buffer.from(`${root}/site/${path}`, "latin1")).isFile();
+  assert.deepEqual(
+    differences.filter(({ path, what }) => what !== "mtime_ns" || isFile(path)),
+    [],
+  );
 });
