@@ -1,3 +1,4 @@
+import { statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Level } from "level";
 import { StoreError } from "../errors.ts";
@@ -30,10 +31,16 @@ export class Kv implements AsyncDisposable {
   #writes = 0;
   /** undefined once it is closed: the path may be another's then. */
   #path: string | undefined;
+  readonly #writeBufferBytes: number;
+  /** Writes that failed; and how many of them had when LevelDB last began a new log. */
+  #failures = 0;
+  #mendedFailures = 0;
+  #mending: Promise<void> | undefined;
 
-  private constructor(db: Database, path: string) {
+  private constructor(db: Database, path: string, writeBufferBytes: number) {
     this.#db = db;
     this.#path = path;
+    this.#writeBufferBytes = writeBufferBytes;
     this.#tables = new Tables(path, () => db.getProperty("leveldb.sstables"));
   }
 
@@ -73,7 +80,7 @@ export class Kv implements AsyncDisposable {
         { cause: error },
       );
     }
-    return new Kv(db, path);
+    return new Kv(db, path, writeBufferBytes);
   }
 
   /** Takes 4 µs; waiting for a promise would take 60. */
@@ -119,6 +126,8 @@ export class Kv implements AsyncDisposable {
    * All or nothing. Outlives this process on return; a power cut only with `sync`, or after `barrier()`.
    *
    * `sync` covers this batch alone: see `barrier`.
+   *
+   * @throws {StoreError} NO_SPACE, NOT_PERMITTED if the filesystem is read-only. Then nothing of it is there
    */
   async write(operations: readonly Operation[], { sync = false }: { readonly sync?: boolean } = {}): Promise<void> {
     if (operations.length === 0) return;
@@ -126,10 +135,38 @@ export class Kv implements AsyncDisposable {
     this.#writes++;
     this.#writing++;
     try {
+      if (this.#isTorn) await this.#mend();
       await this.#filling(this.#db.batch(operations, { sync }));
+      // Another one failed meanwhile, and this one lies behind it.
+      if (this.#isTorn) await this.#mend();
+    } catch (error) {
+      this.#failures++;
+      throw error;
     } finally {
       this.#writing--;
     }
+  }
+
+  /**
+   * What failed has left a part of itself at the end of LevelDB's log. What is written behind that seems to be there, and is
+   * not found any more when the database is next opened, synced or not.
+   */
+  get #isTorn(): boolean {
+    return this.#failures > this.#mendedFailures;
+  }
+
+  /** Begins a new log. */
+  async #mend(): Promise<void> {
+    this.#mending ??= this.#beginLog().finally(() => (this.#mending = undefined));
+    await this.#mending;
+  }
+
+  async #beginLog(): Promise<void> {
+    // Should the memtable not fit, LevelDB would take no write any more until it is opened anew.
+    const { bavail, bsize } = statfsSync(this.#path ?? "");
+    if (bavail * bsize < 2 * this.#writeBufferBytes)
+      throw new StoreError("NO_SPACE", { action: "writing the store", hint: "make some room first" });
+    await this.barrier();
   }
 
   /**
@@ -142,7 +179,9 @@ export class Kv implements AsyncDisposable {
    */
   async barrier(): Promise<void> {
     const writes = this.#writing === 0 ? this.#writes : undefined;
+    const failures = this.#failures;
     await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
+    this.#mendedFailures = failures;
     if (writes === this.#writes) this.#tables.settle();
   }
 
@@ -150,8 +189,10 @@ export class Kv implements AsyncDisposable {
     try {
       await work;
     } catch (error) {
-      if (!isFull(error)) throw error;
-      throw new StoreError("NO_SPACE", { action: "writing the store" }, { cause: error });
+      const action = "writing the store";
+      if (isFull(error)) throw new StoreError("NO_SPACE", { action }, { cause: error });
+      if (!/Read-only file system/.test(String(error))) throw error;
+      throw new StoreError("NOT_PERMITTED", { action, hint: "the filesystem is read-only" }, { cause: error });
     }
   }
 
