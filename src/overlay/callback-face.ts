@@ -1,4 +1,3 @@
-import { createReadStream, createWriteStream } from "node:fs";
 import type { PathLike, ReadStream, WriteStream } from "node:fs";
 import { promisify } from "node:util";
 import type { Options, ReadOptions } from "./arguments.ts";
@@ -7,12 +6,12 @@ import type { FileCalls } from "./file-calls.ts";
 import type { FileData } from "./file-data.ts";
 import { typeError } from "./file-error.ts";
 import type { PathCalls } from "./path-calls.ts";
+import { streamClasses } from "./stream-classes.ts";
+import type { ReadStreamOptions, StreamClasses, WriteStreamOptions } from "./stream-classes.ts";
 import { SyncFace } from "./sync-face.ts";
 import type { ViewCore } from "./view-core.ts";
 import type { WriteRest } from "./write-arguments.ts";
 
-type ReadStreamOptions = NonNullable<Parameters<typeof createReadStream>[1]>;
-type WriteStreamOptions = NonNullable<Parameters<typeof createWriteStream>[1]>;
 type LateExists = (path: PathLike, callback: (exists: boolean) => void) => void;
 type ReadFile = (file: PathLike | number, options?: Options<ReadFileOptions>) => Promise<string | Buffer>;
 type WriteFile = (file: PathLike | number, data: FileData, options?: Options<WriteFileOptions>) => Promise<void>;
@@ -64,6 +63,8 @@ export class CallbackFace extends SyncFace {
   readonly utimes: Late<PathCalls["utimes"]>;
   readonly lutimes: Late<PathCalls["lutimes"]>;
 
+  readonly ReadStream: StreamClasses["ReadStream"];
+  readonly WriteStream: StreamClasses["WriteStream"];
   readonly createReadStream: (path: PathLike, options?: ReadStreamOptions) => ReadStream;
   readonly createWriteStream: (path: PathLike, options?: WriteStreamOptions) => WriteStream;
 
@@ -127,10 +128,11 @@ export class CallbackFace extends SyncFace {
     this.lutimes = late(paths.lutimes);
 
     const { open, close, read, write, writev, fsync } = this;
-    const writing = { open, close, write, writev, fsync };
-    this.createReadStream = (path, options = {}) =>
-      createReadStream(path, { ...withEncoding(options), fs: { open, close, read } });
-    this.createWriteStream = (path, options = {}) => createWriteStream(path, { ...withEncoding(options), fs: writing });
+    const { ReadStream, WriteStream } = streamClasses({ open, close, read, write, writev, fsync });
+    this.ReadStream = ReadStream;
+    this.WriteStream = WriteStream;
+    this.createReadStream = (path, options) => new ReadStream(path, options);
+    this.createWriteStream = (path, options) => new WriteStream(path, options);
   }
 }
 
@@ -230,8 +232,4 @@ function answer(result: unknown, callback: Answer): void {
       (value) => setImmediate(callback, null, value),
       (error: unknown) => setImmediate(callback, error),
     );
-}
-
-function withEncoding<O extends object>(options: O | BufferEncoding): O | { encoding: BufferEncoding } {
-  return typeof options === "string" ? { encoding: options } : options;
 }

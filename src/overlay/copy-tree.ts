@@ -149,7 +149,8 @@ async function copyDirectory(task: Task, { source, target }: Ends, from: string,
   }
   // Waited for: what is below would fail for this one's reason.
   if (target === undefined) await writes.mkdir(bytes(to), 0o777);
-  for (const [name] of core.entries(source, "opendir", bytes(from))) {
+  const directory = core.directory(bytes(from), "opendir");
+  for (const [name] of core.entries(directory, "scandir", bytes(from))) {
     const [fromBelow, toBelow] = [posix.join(from, name), posix.join(to, name)];
     const ends = await endsOf(task, fromBelow, toBelow);
     if (ends !== undefined) await copyEntry(task, ends, fromBelow, toBelow);

@@ -36,7 +36,7 @@ export class PromisesFace {
   readonly constants: typeof constants = constants;
   readonly stat: Stat<true>;
   readonly lstat: Stat<true>;
-  readonly access: (path: PathLike, mode?: number) => Promise<void>;
+  readonly access: (path: PathLike, mode?: number | null) => Promise<void>;
   readonly readdir: Readdir<true>;
   readonly opendir: (path: PathLike, options?: Options<WithEncoding>) => Promise<ViewDir>;
   readonly readlink: ReadPath<true>;

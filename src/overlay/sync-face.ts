@@ -24,6 +24,7 @@ import { ViewDirent } from "./stats.ts";
 import type { ViewBigIntStats, ViewStats } from "./stats.ts";
 import { displayPath } from "./view-core.ts";
 import type { ViewCore } from "./view-core.ts";
+import { threeBits } from "./write-arguments.ts";
 import { flawOfXattr, mayGetxattr, visibleXattrs } from "./xattr-permissions.ts";
 
 /** The functions of node:fs that read and do not wait. */
@@ -50,11 +51,12 @@ export class SyncFace {
     }
   };
 
-  readonly accessSync = (path: PathLike, mode: number = constants.F_OK): void => {
+  readonly accessSync = (path: PathLike, mode?: number | null): void => {
+    const asked = threeBits(mode);
     const entry = this.#core.get(path, true, "access");
     const isReadOnly = this.#core.writes === undefined && (entry.isFile || entry.isDirectory);
-    if ((mode & constants.W_OK) !== 0 && isReadOnly) throw fileError("EROFS", "access", displayPath(path));
-    this.#core.allow(mayAccess(this.#core.caller, ownedOf(entry), mode), "access", path);
+    if ((asked & constants.W_OK) !== 0 && isReadOnly) throw fileError("EROFS", "access", displayPath(path));
+    this.#core.allow(mayAccess(this.#core.caller, ownedOf(entry), asked), "access", path);
   };
 
   readonly readdirSync: Readdir = ((path: PathLike, options?: Options<ReaddirOptions>): Listing => {

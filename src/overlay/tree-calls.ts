@@ -101,8 +101,8 @@ export async function removeTree(
 
 async function removeBelow(core: ViewCore, writes: Writes, path: string, removals: Pending): Promise<void> {
   const directory = Buffer.from(path, "latin1");
-  const entry = core.find(directory, true, "scandir");
-  if (typeof entry === "string" || !entry.isDirectory) return;
+  if (typeof core.find(directory, true, "scandir") === "string") return;
+  const entry = core.directory(directory, "scandir");
   for (const [name, below] of core.entries(entry, "scandir", directory)) {
     const child = `${path}/${name}`;
     if (below.isDirectory) {

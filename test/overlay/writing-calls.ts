@@ -191,6 +191,9 @@ export const CALLS: readonly (readonly [name: string, call: Call])[] = [
   ["access", (p, at) => p.access(`${at}/v`, constants.R_OK | constants.W_OK)],
   ["access missing", (p, at) => p.access(`${at}/no`)],
   ["access X", (p, at) => p.access(`${at}/moded`, constants.X_OK)],
+  ["access null", (p, at) => p.access(`${at}/v`, null)],
+  ["access wrong", (p, at) => p.access(`${at}/v`, "x")],
+  ["access too large", (p, at) => p.access(`${at}/v`, 8)],
   ["statfs missing", (p, at) => p.statfs(`${at}/no`)],
 
   // Copies.

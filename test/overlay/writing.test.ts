@@ -73,6 +73,13 @@ test("writing: streams of a view and of its handles end, close and fail as node:
     results.push(await outcome(() => pipeline(["x"], on.createWriteStream(`${root}/no/x`)), root));
     results.push(await outcome(() => pipeline(["x"], on.createWriteStream(path, { flags: "wx" })), root));
 
+    // As graceful-fs makes its own.
+    const applied = Object.create(on.WriteStream.prototype) as fs.WriteStream;
+    (on.WriteStream as unknown as (...args: unknown[]) => void).call(applied, `${root}/applied`, "latin1");
+    applied.end("é");
+    await finished(applied);
+    results.push(await on.promises.readFile(`${root}/applied`, "hex"), applied instanceof fs.WriteStream);
+
     const handle = await on.promises.open(path, "r+");
     const writer = handle.createWriteStream({ start: 5, autoClose: false });
     writer.end("from a handle");
