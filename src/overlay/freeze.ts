@@ -75,7 +75,10 @@ function* directoryChanges(node: UpperNode, body: DirectoryBody, places: Places)
   yield { kind: "put", path, node: node.node() };
   if (body.lower === undefined) yield { kind: "opaque", path };
   else if (path !== ROOT) yield { kind: "redirect", path, from: node.origin ?? ROOT };
-  for (const [name, entry] of body.entries) if (entry === null) yield { kind: "whiteout", path: joinPath(path, name) };
+  for (const [name, entry] of body.entries) {
+    if (entry instanceof DamagedNode) throw entry.error;
+    if (entry === null) yield { kind: "whiteout", path: joinPath(path, name) };
+  }
 }
 
 function* fileChanges(node: UpperNode, places: Places, content: Content | undefined): Generator<RawChange> {

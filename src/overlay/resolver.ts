@@ -23,6 +23,8 @@ export interface Place<E extends Entry = Entry> {
   readonly name: string;
   /** What has that name now. */
   readonly entry: E | undefined;
+  /** The name is longer than any can be. */
+  readonly tooLong: boolean;
   /** The path ends in a slash: it asks for a directory. */
   readonly slash: boolean;
 }
@@ -82,34 +84,35 @@ export class Resolver<E extends Entry = Entry> {
   /**
    * The last name of a path, whether there is such a thing or not, and the directory that it is in.
    *
-   * @param follow a symlink in the last place: then the place is where it leads, which may be a missing name too
+   * @param follow a symlink in the last place: then the place is where it leads, which may be a missing name too. Not if a
+   *               slash comes after it: no file can be made or opened there
    */
   place(path: string, follow: boolean): Place<E> | Errno {
     if (path === "") return "ENOENT";
     if (path.length >= PATH_BYTES) return "ENAMETOOLONG";
-    const names = path.split("/").filter((name) => name !== "");
-    const slash = path.endsWith("/");
-    const name = names.pop();
-    const root = this.#names.root;
-    if (name === undefined) return { directories: [root], directory: root, name: "", entry: root, slash };
-    const above = this.#walk([...names, "."], true);
-    if (typeof above === "string") return above;
-    if (above.missing !== undefined) return "ENOENT";
-    return this.#placeIn(above, name, follow, slash);
+    return this.#placeFrom({ entries: [this.#names.root], names: [], symlinks: 0 }, path, follow);
   }
 
-  #placeIn(above: Walk<E>, name: string, follow: boolean, slash: boolean): Place<E> | Errno {
-    const walk = this.#walk([name], follow, above);
-    if (typeof walk === "string") return walk;
+  #placeFrom(from: Walk<E>, path: string, follow: boolean): Place<E> | Errno {
+    const names = path.split("/").filter((name) => name !== "");
+    const slash = path.endsWith("/");
     const root = this.#names.root;
-    const place = (directories: readonly E[], last: string, entry: E | undefined): Place<E> => {
-      return { directories, directory: directories.at(-1) ?? root, name: last, entry, slash };
-    };
-    const entry = walk.entries.at(-1);
-    if (name === "." || name === "..") return place(above.entries, name, entry);
-    if (walk.missing !== undefined) return place(walk.entries, walk.missing, undefined);
-    // A symlink that was followed leads to another name than its own, or to the root.
-    return place(walk.entries.slice(0, -1), walk.names.at(-1) ?? "", entry);
+    const start = path.startsWith("/") ? { entries: [root], names: [], symlinks: from.symlinks } : from;
+    const name = names.pop();
+    const none = { directories: [root], directory: root, name: "", entry: root, tooLong: false, slash };
+    if (name === undefined) return none;
+    const above = this.#walk([...names, "."], true, start);
+    if (typeof above === "string") return above;
+    if (above.missing !== undefined) return "ENOENT";
+    const directory = above.entries.at(-1) ?? root;
+    const place = { directories: above.entries, directory, name, slash };
+    const walk = this.#walk([name], false, above);
+    if (walk === "ENAMETOOLONG") return { ...place, entry: undefined, tooLong: true };
+    if (typeof walk === "string") return walk;
+    const entry = walk.missing === undefined ? walk.entries.at(-1) : undefined;
+    if (entry?.isSymlink !== true || !follow || slash) return { ...place, entry, tooLong: false };
+    if (above.symlinks === MAX_SYMLINKS) return "ELOOP";
+    return this.#placeFrom({ ...above, symlinks: above.symlinks + 1 }, entry.target, true);
   }
 
   /** @param from where to begin; from the root if it is left out */

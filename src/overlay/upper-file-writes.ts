@@ -7,6 +7,7 @@ import { isWritable } from "./open-file.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Place } from "./resolver.ts";
 import type { UpperFile } from "./upper-bytes.ts";
+import { isNoName } from "./upper-name-writes.ts";
 import type { UpperNameWrites } from "./upper-name-writes.ts";
 import { fileBody } from "./upper-node.ts";
 import { pathOf, withDestination } from "./upper-session.ts";
@@ -37,20 +38,20 @@ export class UpperFileWrites implements Pick<
       const creates = (flags & O_CREAT) !== 0;
       const follow = (flags & O_NOFOLLOW) === 0 && !(creates && (flags & O_EXCL) !== 0);
       const place = creates ? core.place(path, follow, "open") : undefined;
+      if (place?.slash === true && !isNoName(place)) throw fileError("EISDIR", "open", displayPath(path));
       const found = place === undefined ? core.get(path, follow, "open") : place.entry;
       if (place !== undefined && found === undefined) return this.#createOpen(place, path, flags, mode);
       if (found === undefined) throw fileError("ENOENT", "open", displayPath(path));
       core.requireOpenable(found, path, flags);
       fail(mayOpen(caller, ownedOf(found), flags));
       const fd = core.register(found, path, flags);
-      if ((flags & O_TRUNC) !== 0 && found.isFile && found.size > 0)
+      if ((flags & O_TRUNC) !== 0 && found.isFile)
         this.#changeFile(core.opened(fd, "open"), (file) => this.#session.bytes.truncate(file, 0));
       return fd;
     });
   }
 
   #createOpen(place: Place, path: PathLike, flags: number, mode: number): number {
-    if (place.slash) throw fileError("EISDIR", "open", displayPath(path));
     const refusal = mayCreate(this.#session.caller, ownedOf(place.directory), S_IFREG);
     this.#session.allow(refusal, "open", path);
     const node = this.#names.create(place, S_IFREG | (mode & 0o7777), fileBody(EMPTY_CONTENT));
@@ -90,8 +91,8 @@ export class UpperFileWrites implements Pick<
 
   punchHole(file: OpenFile, start: number, length: number): Promise<void> {
     return this.#session.change("fallocate", undefined, () => {
-      if (!isWritable(file.flags)) throw fileError("EBADF", "fallocate");
       if (start < 0 || length <= 0) throw fileError("EINVAL", "fallocate");
+      if (!isWritable(file.flags)) throw fileError("EBADF", "fallocate");
       this.#changeFile(file, (node) => this.#session.bytes.punchHole(node, start, start + length));
     });
   }
@@ -111,11 +112,11 @@ export class UpperFileWrites implements Pick<
       try {
         const source = core.get(from, true, "copyfile");
         fail(mayAccess(caller, ownedOf(source), constants.R_OK));
-        if (!source.isFile) return fail(source.isDirectory ? "EISDIR" : "EINVAL");
+        if (!source.isFile) return fail(source.isDirectory ? "EISDIR" : "ENXIO");
         const place = core.place(to, !exclusive, "copyfile");
         const { entry } = place;
+        if (place.slash && !isNoName(place)) return fail("EISDIR");
         if (entry === undefined) {
-          if (place.slash) return fail("EISDIR");
           fail(mayCreate(caller, ownedOf(place.directory), S_IFREG));
           const node = this.#names.create(place, source.mode, fileBody(EMPTY_CONTENT));
           node.permissions = source.mode & 0o7777;
@@ -124,7 +125,7 @@ export class UpperFileWrites implements Pick<
         }
         if (exclusive) return fail("EEXIST");
         if (entry.isDirectory) return fail("EISDIR");
-        if (!entry.isFile) return fail("EINVAL");
+        if (!entry.isFile) return fail("ENXIO");
         fail(mayAccess(caller, ownedOf(entry), constants.W_OK));
         if (core.names.inode(source) === core.names.inode(entry)) return;
         this.#changeFile({ path: to, follow: true }, (file) => {

@@ -110,8 +110,10 @@ export class UpperNameWrites implements Pick<
     const session = this.#session;
     return session.change("rename", displayPath(from), () => {
       const fail = (code: string | undefined): void => session.allow(code, "rename", from, to);
-      const source = this.#place(from, fail);
-      const target = this.#place(to, fail);
+      // Both directories are looked for before either name.
+      const [source, target] = [from, to].map((path) =>
+        this.#translated(() => session.core.uncheckedPlace(path, false, ""), fail),
+      ) as [Place, Place];
       fail(this.#renameFlaw(source, target, flag));
       const moved = source.entry;
       if (moved === undefined) return;
@@ -132,7 +134,9 @@ export class UpperNameWrites implements Pick<
       session.upper.begin();
       const node = session.upper.copyUp(moved);
       if (flag === "exchange" && target.entry !== undefined) {
-        this.#setEntry(source, session.upper.copyUp(target.entry));
+        const exchanged = session.upper.copyUp(target.entry);
+        this.#setEntry(source, exchanged);
+        session.upper.save(exchanged);
       } else {
         if (target.entry !== undefined) this.#dropName(target.entry);
         this.#setEntry(source, undefined);
@@ -147,7 +151,9 @@ export class UpperNameWrites implements Pick<
     const { entry: replaced } = target;
     if (isNoName(source)) return "EBUSY";
     if (isNoName(target)) return flag === "noreplace" ? "EEXIST" : "EBUSY";
+    if (source.tooLong) return "ENAMETOOLONG";
     if (moved === undefined) return "ENOENT";
+    if (target.tooLong) return "ENAMETOOLONG";
     if (flag === "noreplace" && replaced !== undefined) return "EEXIST";
     if (flag === "exchange" && replaced === undefined) return "ENOENT";
     if (flag === "exchange" && replaced?.isDirectory === false && target.slash) return "ENOTDIR";
@@ -259,6 +265,6 @@ export class UpperNameWrites implements Pick<
 /** The longest target that symlink(2) takes. */
 const MAX_TARGET_BYTES = 4095;
 
-function isNoName({ name }: Place): boolean {
+export function isNoName({ name }: Place): boolean {
   return name === "" || name === "." || name === "..";
 }

@@ -75,8 +75,15 @@ export class ViewCore {
     return found;
   }
 
-  /** Where the last name of the path is to be, made or removed. @throws what a lookup of its directory would */
+  /** Where the last name of the path is to be, made or removed. @throws what a lookup of it would, but for ENOENT */
   place(path: PathLike, follow: boolean, syscall: string): Place {
+    const place = this.uncheckedPlace(path, follow, syscall);
+    if (place.tooLong) throw fileError("ENAMETOOLONG", syscall, displayPath(path));
+    return place;
+  }
+
+  /** As `place`, but the name may be too long. */
+  uncheckedPlace(path: PathLike, follow: boolean, syscall: string): Place {
     const given = givenPath(path);
     try {
       const place = this.#resolver.place(typeof given === "string" ? byteStringOf(given) : given.bytes, follow);
