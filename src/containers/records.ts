@@ -3,6 +3,7 @@ import { pack, unpack } from "../format/packing.ts";
 import { FORMAT_VERSION, requireVersion } from "../format/record.ts";
 import type { Digest } from "../model/digest.ts";
 import { digestToBytes } from "../model/digest.ts";
+import type { IdMap, IdRange } from "../model/id-map.ts";
 
 /** A layer: immutable, named by the BLAKE3 of its bytes. The parent is a layer too, alive as long as this one is. */
 export interface Layer {
@@ -43,6 +44,14 @@ export interface ContainerRef {
   /** Where its LXC directory lies: LXCPATH, absolute; null if it has none. */
   readonly lxcPath: string | null;
   readonly labels: Readonly<Record<string, string>>;
+  /** It is removed once it has run and stopped. */
+  readonly ephemeral: boolean;
+  /** From when on it may be removed, RFC 3339 UTC; null: never. */
+  readonly expires: string | null;
+  /** It gets an identity of its own at its next start. */
+  readonly identityPending: boolean;
+  /** That of its user namespace; null if it has none. Trees hold ids as they are inside. */
+  readonly idMap: IdMap | null;
 }
 
 export type Ref = LayerRef | ContainerRef;
@@ -77,12 +86,18 @@ export function decodeLayer(bytes: Uint8Array, digest: Digest): Layer {
   return layer;
 }
 
+const EPHEMERAL = 1;
+const IDENTITY_PENDING = 2;
+
 /** A ref as a MessagePack tuple: `["layer", layer]` or `["container", base, lower, tree, generation, …]`. */
 export function encodeNameRef(ref: Ref): readonly unknown[] {
   if (ref.type === "layer") return [ref.type, digestToBytes(ref.layer)];
   const { type, base, lower, tree, generation, created, captured, lxcPath, labels } = ref;
   const trees = [encodeRef(base), digestToBytes(lower), digestToBytes(tree)];
-  return [type, ...trees, generation, created, captured, lxcPath, Object.entries(labels).flat()];
+  const flags = (ref.ephemeral ? EPHEMERAL : 0) | (ref.identityPending ? IDENTITY_PENDING : 0);
+  const labelList = Object.entries(labels).flat();
+  const idMap = ref.idMap && [ref.idMap.uids, ref.idMap.gids].map((ranges) => ranges.flatMap(numbersOf));
+  return [type, ...trees, generation, created, captured, lxcPath, labelList, flags, ref.expires, idMap];
 }
 
 /** @throws {StoreError} FORMAT_INVALID */
@@ -105,6 +120,9 @@ export function decodeNameRef(tuple: unknown, record: string): Ref {
     captured: t.textOrNull(),
     lxcPath: t.textOrNull(),
     labels: decodeLabels(t.list(), record),
+    ...decodeFlags(t.integer(0, EPHEMERAL | IDENTITY_PENDING)),
+    expires: t.textOrNull(),
+    idMap: decodeIdMap(t.next(), record),
   };
   t.end();
   return ref;
@@ -144,6 +162,30 @@ export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry
   const changes: RefChange[] = [];
   while (changes.length * 3 < list.length) changes.push({ name: rows.text(), before: side(), after: side() });
   return { time, command, changes };
+}
+
+function decodeFlags(flags: number): Pick<ContainerRef, "ephemeral" | "identityPending"> {
+  return { ephemeral: (flags & EPHEMERAL) !== 0, identityPending: (flags & IDENTITY_PENDING) !== 0 };
+}
+
+function numbersOf({ container, host, count }: IdRange): readonly number[] {
+  return [container, host, count];
+}
+
+function decodeIdMap(value: unknown, record: string): IdMap | null {
+  if (value === null) return null;
+  const t = new TupleReader(value, record);
+  const idMap = { uids: decodeRanges(t.list(), record), gids: decodeRanges(t.list(), record) };
+  t.end();
+  return idMap;
+}
+
+function decodeRanges(list: readonly unknown[], record: string): IdRange[] {
+  const t = new TupleReader(list, record);
+  const id = (): number => t.integer(0, 2 ** 32 - 1);
+  const ranges: IdRange[] = [];
+  while (ranges.length * 3 < list.length) ranges.push({ container: id(), host: id(), count: id() });
+  return ranges;
 }
 
 function decodeLabels(list: readonly unknown[], record: string): Record<string, string> {

@@ -18,10 +18,15 @@ export interface Origin {
   readonly tree: Digest;
 }
 
+/** What a container is beside what it holds. */
+export type Traits = Pick<ContainerRef, "ephemeral" | "expires" | "identityPending" | "idMap">;
+const ORDINARY: Traits = { ephemeral: false, expires: null, identityPending: false, idMap: null };
+
 export interface NewContainers {
   readonly names: readonly string[];
   readonly origin: Origin;
   readonly labels: Readonly<Record<string, string>>;
+  readonly traits?: Partial<Traits>;
   /** Where their LXC directories are made; null for none. */
   readonly lxcPath: string | null;
   readonly configOf: (name: string, rootfs: string) => ConfigFile;
@@ -49,6 +54,8 @@ export async function makeContainers(context: Context, options: NewContainers): 
     captured: null,
     lxcPath,
     labels,
+    ...ORDINARY,
+    ...options.traits,
   };
   const changes = names.map((name) => ({ name, before: null, after: ref }));
   if (lxcPath === null) {

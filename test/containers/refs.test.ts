@@ -21,6 +21,10 @@ const container: ContainerRef = {
   captured: null,
   lxcPath: "/var/lib/lxc",
   labels: { b: "2", a: "" },
+  ephemeral: false,
+  expires: null,
+  identityPending: false,
+  idMap: null,
 };
 
 interface TestRefs extends AsyncDisposable {

@@ -88,6 +88,10 @@ const container: ContainerRef = {
   captured: null,
   lxcPath: "/var/lib/lxc",
   labels: { role: "web", ä: "ö" },
+  ephemeral: true,
+  expires: "2024-02-02T03:04:05.678000000Z",
+  identityPending: false,
+  idMap: { uids: [{ container: 0, host: 100_000, count: 65_536 }], gids: [] },
 };
 const layerRef: Ref = { type: "layer", layer: digest("layer") };
 
