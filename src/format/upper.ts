@@ -2,6 +2,7 @@ import { digestToBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import { byteString } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
+import { BLOCK_BYTES } from "../model/node.ts";
 import type { Node } from "../model/node.ts";
 import { idOfKey } from "./keys.ts";
 import { decodeNode, encodeNode, TupleReader } from "./node.ts";
@@ -13,17 +14,15 @@ import { openRecord, sealRecord } from "./record.ts";
  *   h <container's name>                header: which upper a container has
  *   e <upper> <directory> <name>        entry of a directory: a whiteout, or the number of its node
  *   n <upper> <inode>                   node that is new or changed
- *   b <upper> <inode> <block>           which of a block's 32 units of 4 KiB are not those of the base
- *   u <upper> <inode> <unit>            bytes of a unit
- *   w <upper> <inode> <block>           bytes of a whole block
+ *   b <upper> <inode> <block>           what of a block of 128 KiB was written, and where that is in the file of pieces
  */
-export const UPPER_KIND = { block: 0x62, entry: 0x65, header: 0x68, node: 0x6e, unit: 0x75, whole: 0x77 } as const;
+export const UPPER_KIND = { block: 0x62, entry: 0x65, header: 0x68, node: 0x6e } as const;
 
 export function headerKey(name: string): Buffer {
   return Buffer.concat([Buffer.of(UPPER_KIND.header), Buffer.from(name, "latin1")]);
 }
 
-/** @param name of a container; of a directory's entry, a byte string */
+/** @returns a container's name, or a byte string */
 export function nameOfKey(key: Uint8Array, offset: number): string {
   return byteString(key.subarray(offset));
 }
@@ -43,9 +42,11 @@ export function numberKey(kind: keyof typeof UPPER_KIND, ...numbers: readonly nu
   return key;
 }
 
-/** Number `i` of a key. */
+/** Number `i` of a key. NaN if there is none. */
 export function numberOfKey(key: Uint8Array, i: number): number {
-  return idOfKey(key, 1 + 8 * i);
+  const at = 1 + 8 * i;
+  const number = key.length < at + 8 ? Number.NaN : idOfKey(key, at);
+  return Number.isSafeInteger(number) ? number : Number.NaN;
 }
 
 /** Bounds of all keys that begin with `prefix`, whose last byte is not 0xff. */
@@ -91,10 +92,12 @@ export interface UpperRecord {
   /** Of a file: its size, and how many bytes of the node's content still show. */
   readonly size: number;
   readonly shown: number;
+  /** Records of a directory's entries, or of a file's blocks. */
+  readonly parts: number;
 }
 
-export function sealNode(key: Uint8Array, { node, links, origin, size, shown }: UpperRecord): Buffer {
-  return sealRecord(key, [encodeNode(node), links, origin, size, shown]);
+export function sealNode(key: Uint8Array, { node, links, origin, size, shown, parts }: UpperRecord): Buffer {
+  return sealRecord(key, [encodeNode(node), links, origin, size, shown, parts]);
 }
 
 export function openNode(key: Uint8Array, bytes: Uint8Array): UpperRecord {
@@ -106,9 +109,23 @@ export function openNode(key: Uint8Array, bytes: Uint8Array): UpperRecord {
     origin: t.pathOrNull(),
     size: t.integer(0),
     shown: t.integer(0),
+    parts: t.integer(0),
   };
   t.end();
+  const flaw = flawOfRecord(found);
+  if (flaw !== undefined) throw t.invalid(flaw);
   return found;
+}
+
+function flawOfRecord({ node, size, shown, parts }: UpperRecord): string | undefined {
+  if (node.linked) return "has a node of a tree";
+  if (node.type === "file") {
+    if (shown > size || shown > node.content.size) return "shows more than there is";
+    return undefined;
+  }
+  if (size > 0 || shown > 0) return "has bytes and is no file";
+  if (node.type !== "directory") return parts > 0 ? "has parts and is neither file nor directory" : undefined;
+  return node.listing.root === null ? undefined : "has a listing";
 }
 
 /** @param ino 0: a whiteout */
@@ -122,20 +139,43 @@ export function openEntry(key: Uint8Array, bytes: Uint8Array): number {
   return t.integer(0);
 }
 
-/** What a block's units are where neither `units` nor `holes` says. */
-export const FILLS = ["base", "whole", "hole"] as const;
+/** What a block's units are that no piece covers. */
+export const FILLS = ["base", "hole"] as const;
+
+/** Bytes that were written at once into one block. They are in the upper's file of pieces. */
+export interface UpperPiece {
+  /** Where they begin in the block. */
+  readonly unit: number;
+  /** Where they begin in the file of pieces, in units. */
+  readonly place: number;
+  /** 1 or more. Those that are missing of the last unit are zeros. */
+  readonly length: number;
+  /** The first 6 bytes of their BLAKE3, as a number. */
+  readonly check: number;
+}
 
 /** The state of one block of 128 KiB of a file. */
 export interface UpperBlock {
   readonly fill: (typeof FILLS)[number];
-  /** Bit i: unit i has a record of its own. */
-  readonly units: number;
-  /** Bit i: unit i is a hole. None is in `units`, too. */
+  /** Bit i: unit i is a hole, whatever pieces cover it. */
   readonly holes: number;
+  /** As they were written: of those that overlap the last one shows. */
+  readonly pieces: readonly UpperPiece[];
 }
 
-export function sealBlock(key: Uint8Array, { fill, units, holes }: UpperBlock): Buffer {
-  return sealRecord(key, [FILLS.indexOf(fill), units, holes]);
+export const UNIT_BYTES = 4096;
+/** Of a block. */
+export const UNITS: number = BLOCK_BYTES / UNIT_BYTES;
+
+/** Units that so many bytes begin. */
+export function unitsOf(bytes: number): number {
+  return Math.ceil(bytes / UNIT_BYTES);
+}
+
+export function sealBlock(key: Uint8Array, { fill, holes, pieces }: UpperBlock): Buffer {
+  const fields: number[] = [FILLS.indexOf(fill), holes];
+  for (const { unit, place, length, check } of pieces) fields.push(unit, place, length, check);
+  return sealRecord(key, fields);
 }
 
 export function openBlock(key: Uint8Array, bytes: Uint8Array): UpperBlock {
@@ -143,10 +183,15 @@ export function openBlock(key: Uint8Array, bytes: Uint8Array): UpperBlock {
   const record = `block ${block} of node ${ino} of upper ${upper}`;
   const t = new TupleReader(openRecord(key, bytes, record), record);
   const fill = FILLS[t.integer(0, FILLS.length - 1)] ?? "base";
-  const [units, holes] = [t.integer(0, MAX_MASK), t.integer(0, MAX_MASK)];
-  t.end();
-  if ((units & holes) !== 0) throw t.invalid("has a unit that is a hole, too");
-  return { fill, units, holes };
+  const holes = t.integer(0, MAX_MASK);
+  const pieces: UpperPiece[] = [];
+  while (!t.isAtEnd) {
+    const piece = { unit: t.integer(0), place: t.integer(0), length: t.integer(1), check: t.integer(0, MAX_CHECK) };
+    if (piece.unit * UNIT_BYTES + piece.length > BLOCK_BYTES) throw t.invalid("has bytes beyond its end");
+    pieces.push(piece);
+  }
+  return { fill, holes, pieces };
 }
 
 const MAX_MASK = 2 ** 32 - 1;
+const MAX_CHECK = 2 ** 48 - 1;

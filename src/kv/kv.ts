@@ -147,6 +147,11 @@ export class Kv implements AsyncDisposable {
     }
   }
 
+  /** @throws {StoreError} as `write`, if that failed and would again */
+  async requireWritable(): Promise<void> {
+    if (this.#isTorn) await this.#mend();
+  }
+
   /**
    * What failed has left a part of itself at the end of LevelDB's log. What is written behind that seems to be there, and is
    * not found any more when the database is next opened, synced or not.
@@ -234,6 +239,11 @@ export function isUnreadable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = "code" in error ? error.code : undefined;
   return code === "EIO" || code === "LEVEL_CORRUPTION" || error.message.startsWith("IO error: ");
+}
+
+/** LevelDB cannot do what is asked of it, whatever the reason. */
+export function isDatabaseError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^LEVEL_/.test(String(error.code));
 }
 
 /** LevelDB hands on what strerror says, and no errno. */

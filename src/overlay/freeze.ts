@@ -1,6 +1,7 @@
 import type { ChangedBlock, ContentStore } from "../chunks/content-store.ts";
+import { StoreError } from "../errors.ts";
 import type { RawChange } from "../model/change.ts";
-import { baseName, joinPath, parentPath, ROOT } from "../model/name.ts";
+import { joinPath, ROOT, splitPath } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
@@ -30,6 +31,7 @@ export async function freeze(
   trees: TreeStore,
   content: ContentStore,
 ): Promise<Frozen> {
+  upper.requireWhole();
   const contents = new Map<UpperFile, Content>();
   for (const node of upper.nodes()) {
     if (node instanceof DamagedNode) throw node.error;
@@ -70,7 +72,9 @@ function* changesOf(upper: Upper, contents: ReadonlyMap<UpperFile, Content>): Ge
 }
 
 function* directoryChanges(node: UpperNode, body: DirectoryBody, places: Places): Generator<RawChange> {
+  if (body.damage !== undefined) throw body.damage;
   const path = places.ofDirectory(node);
+  requireNames(node, path === undefined ? 0 : 1);
   if (path === undefined) return;
   yield { kind: "put", path, node: node.node() };
   if (body.lower === undefined) yield { kind: "opaque", path };
@@ -82,10 +86,18 @@ function* directoryChanges(node: UpperNode, body: DirectoryBody, places: Places)
 }
 
 function* fileChanges(node: UpperNode, places: Places, content: Content | undefined): Generator<RawChange> {
-  const [first, ...others] = places.ofFile(node);
+  const paths = places.ofFile(node);
+  requireNames(node, paths.length);
+  const [first, ...others] = paths;
   if (first === undefined) return;
   yield { kind: "put", path: first, node: node.node(content) };
   for (const path of others) yield { kind: "link", path, target: first };
+}
+
+function requireNames(node: UpperNode, names: number): void {
+  if (node.links === names) return;
+  const reason = `has ${names} names, and should have ${node.links}`;
+  throw new StoreError("FORMAT_INVALID", { record: `node ${node.ino} of an upper`, reason });
 }
 
 /** Where the nodes of an upper show. */
@@ -108,15 +120,32 @@ class Places {
     }
   }
 
+  /** Undefined if it is nowhere. */
   ofDirectory(node: UpperNode): TreePath | undefined {
-    if (this.#directories.has(node)) return this.#directories.get(node);
-    const [named] = this.#named.get(node) ?? [];
-    const above = named && this.ofDirectory(named.directory);
+    const below: (readonly [directory: UpperNode, rest: TreePath])[] = [];
     let path: TreePath | undefined;
-    if (named !== undefined) path = above === undefined ? undefined : joinPath(above, named.name);
-    else if (node.origin !== undefined) path = this.#ofBase(node.origin);
-    this.#directories.set(node, path);
+    for (let at: UpperNode | undefined = node; at !== undefined;) {
+      path = this.#directories.get(at);
+      if (this.#directories.has(at)) break;
+      // What is found to be below itself is nowhere.
+      this.#directories.set(at, undefined);
+      const place = this.#placeOf(at);
+      if (place === undefined) break;
+      below.push([at, place.rest]);
+      at = place.directory;
+      if (at === undefined) path = ROOT;
+    }
+    for (const [directory, rest] of below.reverse()) {
+      path = path === undefined ? undefined : joined(path, rest);
+      this.#directories.set(directory, path);
+    }
     return path;
+  }
+
+  #placeOf(directory: UpperNode): Place | undefined {
+    const [named] = this.#named.get(directory) ?? [];
+    if (named !== undefined) return { directory: named.directory, rest: named.name };
+    return directory.origin === undefined ? undefined : this.#inBase(directory.origin);
   }
 
   ofFile(node: UpperNode): TreePath[] {
@@ -135,17 +164,36 @@ class Places {
 
   /** Where a path of the base shows under the name that it has there; undefined if that is covered. */
   #ofBase(path: TreePath): TreePath | undefined {
-    if (path === ROOT) return ROOT;
-    const name = baseName(path);
-    const directory = this.#upper.base.entryAt(parentPath(path));
-    const above = directory && this.#directoryOf(directory, parentPath(path), name);
-    return above === undefined ? undefined : joinPath(above, name);
+    const place = this.#inBase(path);
+    const above = place?.directory === undefined ? ROOT : this.ofDirectory(place.directory);
+    return place === undefined || above === undefined ? undefined : joined(above, place.rest);
   }
 
-  /** Where a directory of the base shows, if its entry `name` shows there, too. */
-  #directoryOf(directory: LowerEntry, path: TreePath, name: string): TreePath | undefined {
-    const node = this.#upper.changed(directory.ordinal);
-    if (!(node instanceof UpperNode) || node.body.type !== "directory") return this.#ofBase(path);
-    return node.body.entries.has(name as never) ? undefined : this.ofDirectory(node);
+  #inBase(path: TreePath): Place | undefined {
+    const { base } = this.#upper;
+    const names = splitPath(path);
+    let place: Place | undefined = { directory: undefined, rest: path };
+    let entry: LowerEntry | undefined = base.root;
+    for (const [i, name] of names.entries()) {
+      if (entry === undefined) return undefined;
+      const node = this.#upper.changed(entry.ordinal);
+      if (node instanceof UpperNode && node.body.type === "directory") {
+        const isCovered = node.body.entries.has(name);
+        place = isCovered ? undefined : { directory: node, rest: names.slice(i).join("/") };
+      }
+      entry = base.find(entry, name);
+    }
+    return place;
   }
+}
+
+/** A path below a directory of the upper, or below the root if there is none. */
+interface Place {
+  readonly directory: UpperNode | undefined;
+  readonly rest: TreePath;
+}
+
+function joined(above: TreePath, rest: TreePath): TreePath {
+  if (above === ROOT || rest === ROOT) return above === ROOT ? rest : above;
+  return `${above}/${rest}`;
 }

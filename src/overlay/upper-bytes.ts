@@ -26,6 +26,7 @@ export class UpperBytes implements Bytes {
   readonly #blocks: BlockCache;
   /** Whole blocks that were read last, by key. */
   readonly #recent = new Map<string, Uint8Array>();
+  #era = 0;
 
   /** Borrows both. */
   constructor(upper: Upper, blocks: BlockCache) {
@@ -262,6 +263,8 @@ export class UpperBytes implements Bytes {
 
   #whole(file: UpperFile, block: number): Uint8Array {
     const name = wholeName(file, block);
+    if (this.#era !== this.#upper.era) this.#recent.clear();
+    this.#era = this.#upper.era;
     const known = this.#recent.get(name);
     if (known !== undefined) return known;
     const bytes = this.#get("whole", file, block);

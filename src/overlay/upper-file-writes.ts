@@ -31,24 +31,32 @@ export class UpperFileWrites implements Pick<
     this.#names = names;
   }
 
-  open(path: PathLike, flags: number, mode: number): Promise<number> {
+  async open(path: PathLike, flags: number, mode: number): Promise<number> {
+    let fd: number | undefined;
+    try {
+      return await this.#session.change("open", displayPath(path), () => (fd = this.#open(path, flags, mode)));
+    } catch (error) {
+      if (fd !== undefined) this.#session.core.close(fd);
+      throw error;
+    }
+  }
+
+  #open(path: PathLike, flags: number, mode: number): number {
     const { core, caller } = this.#session;
-    return this.#session.change("open", displayPath(path), () => {
-      const fail = (code: string | undefined): void => this.#session.allow(code, "open", path);
-      const creates = (flags & O_CREAT) !== 0;
-      const follow = (flags & O_NOFOLLOW) === 0 && !(creates && (flags & O_EXCL) !== 0);
-      const place = creates ? core.place(path, follow, "open") : undefined;
-      if (place?.slash === true && !isNoName(place)) throw fileError("EISDIR", "open", displayPath(path));
-      const found = place === undefined ? core.get(path, follow, "open") : place.entry;
-      if (place !== undefined && found === undefined) return this.#createOpen(place, path, flags, mode);
-      if (found === undefined) throw fileError("ENOENT", "open", displayPath(path));
-      core.requireOpenable(found, path, flags);
-      fail(mayOpen(caller, ownedOf(found), flags));
-      const fd = core.register(found, path, flags);
-      if ((flags & O_TRUNC) !== 0 && found.isFile)
-        this.#changeFile(core.opened(fd, "open"), (file) => this.#session.bytes.truncate(file, 0));
-      return fd;
-    });
+    const creates = (flags & O_CREAT) !== 0;
+    const follow = (flags & O_NOFOLLOW) === 0 && !(creates && (flags & O_EXCL) !== 0);
+    const place = creates ? core.place(path, follow, "open") : undefined;
+    if (place?.slash === true && !isNoName(place)) throw fileError("EISDIR", "open", displayPath(path));
+    const found = place === undefined ? core.get(path, follow, "open") : place.entry;
+    if (place !== undefined && found === undefined) return this.#createOpen(place, path, flags, mode);
+    if (found === undefined) throw fileError("ENOENT", "open", displayPath(path));
+    core.requireOpenable(found, path, flags);
+    this.#session.allow(mayOpen(caller, ownedOf(found), flags), "open", path);
+    if ((flags & O_TRUNC) !== 0 && found.isFile)
+      this.#changeFile({ entry: found, path: displayPath(path), flags, position: 0 }, (file) =>
+        this.#session.bytes.truncate(file, 0),
+      );
+    return core.register(found, path, flags);
   }
 
   #createOpen(place: Place, path: PathLike, flags: number, mode: number): number {
@@ -58,8 +66,9 @@ export class UpperFileWrites implements Pick<
     return this.#session.core.register(node, path, flags);
   }
 
-  write(file: OpenFile, bytes: Uint8Array, position: number | null): Promise<number> {
-    return this.#session.change("write", undefined, () => {
+  async write(file: OpenFile, bytes: Uint8Array, position: number | null): Promise<number> {
+    let moved: { readonly from: number; readonly to: number } | undefined;
+    const work = (): number => {
       if (!isWritable(file.flags)) throw fileError("EBADF", "write");
       if (bytes.length === 0) return 0;
       const size = this.#session.entry(file, "write").size;
@@ -67,9 +76,15 @@ export class UpperFileWrites implements Pick<
       const at = (file.flags & O_APPEND) !== 0 ? size : (position ?? file.position);
       if (at > MAX_FILE_BYTES - bytes.length) throw fileError("EFBIG", "write");
       this.#changeFile(file, (node) => this.#session.bytes.write(node, bytes, at));
-      if (position === null) file.position = at + bytes.length;
+      if (position === null) moved = { from: file.position, to: (file.position = at + bytes.length) };
       return bytes.length;
-    });
+    };
+    try {
+      return await this.#session.change("write", undefined, work);
+    } catch (error) {
+      if (moved !== undefined && file.position === moved.to) file.position = moved.from;
+      throw error;
+    }
   }
 
   truncate(target: Target, size: number): Promise<void> {
@@ -97,11 +112,8 @@ export class UpperFileWrites implements Pick<
     });
   }
 
-  async sync(_file: OpenFile, syscall: "fsync" | "fdatasync"): Promise<void> {
-    const { log } = this.#session.upper;
-    await this.#session.change(syscall, undefined, () => undefined);
-    await this.#session.change(syscall, undefined, () => log.requireWorking());
-    await log.kv.barrier();
+  sync(_file: OpenFile, syscall: "fsync" | "fdatasync"): Promise<void> {
+    return this.#session.sync(syscall);
   }
 
   copyFile(from: PathLike, to: PathLike, exclusive: boolean): Promise<void> {

@@ -6,10 +6,14 @@ import type { Kv, Operation } from "../kv/kv.ts";
  */
 export class UpperLog {
   readonly kv: Kv;
+  /** Called when a batch failed, before anybody hears of it: what was put since is dropped. */
+  onFailure: () => Promise<void> = () => Promise.resolve();
+  /** Of the call that is being made. */
+  #current = new Map<string, Operation>();
   #next = new Map<string, Operation>();
   #writing: Map<string, Operation> | undefined;
   #waiting: Waiting[] = [];
-  #failure: { readonly error: unknown } | undefined;
+  #hasFailed = false;
 
   /** Borrows `kv`. */
   constructor(kv: Kv) {
@@ -18,27 +22,41 @@ export class UpperLog {
 
   get(key: Buffer): Uint8Array | undefined {
     const text = key.toString("latin1");
-    const operation = this.#next.get(text) ?? this.#writing?.get(text);
+    const operation = this.#current.get(text) ?? this.#next.get(text) ?? this.#writing?.get(text);
     if (operation === undefined) return this.kv.getSync(key);
     return operation.type === "put" ? operation.value : undefined;
   }
 
   put(key: Buffer, value: Uint8Array): void {
-    this.#next.set(key.toString("latin1"), { type: "put", key, value });
+    this.#current.set(key.toString("latin1"), { type: "put", key, value });
   }
 
   delete(key: Buffer): void {
-    this.#next.set(key.toString("latin1"), { type: "del", key });
+    this.#current.set(key.toString("latin1"), { type: "del", key });
   }
 
-  /** @throws what made an earlier batch fail: then memory and disk are no more the same */
-  requireWorking(): void {
-    if (this.#failure !== undefined) throw this.#failure.error;
+  /** Forgets what was put since the last commit began. @returns whether there was anything */
+  drop(): boolean {
+    const { size } = this.#current;
+    this.#current = new Map();
+    return size > 0;
   }
 
-  /** @returns a promise for when all that was put outlives this process. Its failure is that of all later ones too */
+  /** True from the failure of a batch until `recover` has worked. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** @throws {StoreError} NO_SPACE and others, if writing would fail again */
+  async recover(): Promise<void> {
+    await this.kv.requireWritable();
+    this.#hasFailed = false;
+  }
+
+  /** @returns a promise for when all that was put outlives this process. If it rejects, what was not written is dropped */
   async commit(): Promise<void> {
-    this.requireWorking();
+    for (const [key, operation] of this.#current) this.#next.set(key, operation);
+    this.#current = new Map();
     if (this.#next.size === 0 && this.#writing === undefined) return;
     await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -56,11 +74,22 @@ export class UpperLog {
         await this.kv.write([...this.#writing.values()]);
         for (const { resolve } of waiting) resolve();
       } catch (error) {
-        this.#failure = { error };
-        for (const { reject } of [...waiting, ...this.#waiting.splice(0)]) reject(error);
+        await this.#fail(waiting, error);
       }
     }
     this.#writing = undefined;
+  }
+
+  /** What came after the batch was built on it. */
+  async #fail(waiting: Waiting[], error: unknown): Promise<void> {
+    this.#hasFailed = true;
+    waiting.push(...this.#waiting.splice(0));
+    // Until all is as the database has it, who reads finds what is in memory.
+    this.#writing = new Map([...(this.#writing ?? []), ...this.#next]);
+    this.#next = new Map();
+    await this.onFailure();
+    this.#writing = new Map();
+    for (const { reject } of waiting) reject(error);
   }
 }
 

@@ -1,5 +1,7 @@
+import type { StoreError } from "../errors.ts";
 import type { Name } from "../model/name.ts";
 import type { Entry } from "./entry.ts";
+import { fileError } from "./file-error.ts";
 import { LowerEntry } from "./lower-entry.ts";
 import type { LowerTree } from "./lower-tree.ts";
 import type { Names, Row } from "./names.ts";
@@ -11,6 +13,7 @@ import type { DirectoryBody } from "./upper-node.ts";
 export class UpperNames implements Names {
   readonly #upper: Upper;
   readonly #base: LowerTree;
+  #closed = false;
 
   /** Borrows `upper`. */
   constructor(upper: Upper) {
@@ -22,12 +25,18 @@ export class UpperNames implements Names {
     return this.current(this.#base.root);
   }
 
+  /** From now on all that is asked for fails with EBADF. */
+  close(): void {
+    this.#closed = true;
+  }
+
   get generation(): number {
+    this.#requireOpen();
     return this.#upper.generation;
   }
 
   at(path: string): Entry | undefined {
-    return this.#upper.isEmpty ? this.#base.at(path) : undefined;
+    return this.#upper.isEmpty && !this.#closed ? this.#base.at(path) : undefined;
   }
 
   find(directory: Entry, name: string): Entry | undefined {
@@ -43,12 +52,13 @@ export class UpperNames implements Names {
     const body = this.#bodyOf(directory);
     const lower = body === undefined ? directory : body.lower;
     const below = lower instanceof LowerEntry ? this.#base.entries(lower) : [];
-    return this.#merged(below, body === undefined ? [] : sortedEntries(body));
+    return this.#merged(below, body === undefined ? [] : sortedEntries(body), body?.damage);
   }
 
   current(entry: Entry): Entry {
-    if (!(entry instanceof LowerEntry) || this.#upper.isEmpty) return entry;
-    return this.#upper.changed(this.#base.inode(entry)) ?? entry;
+    this.#requireOpen();
+    if (this.#upper.isEmpty) return entry;
+    return this.#upper.changed(this.inode(entry)) ?? entry;
   }
 
   inode(entry: Entry): number {
@@ -69,6 +79,10 @@ export class UpperNames implements Names {
     this.#upper.release(this.inode(entry));
   }
 
+  #requireOpen(): void {
+    if (this.#closed) throw fileError("EBADF", "use of a view that is closed");
+  }
+
   /** What the upper has of a directory; undefined if nothing. */
   #bodyOf(directory: Entry): DirectoryBody | undefined {
     const node = this.current(directory);
@@ -76,10 +90,11 @@ export class UpperNames implements Names {
     return node instanceof UpperNode && node.body.type === "directory" ? node.body : undefined;
   }
 
-  /** Both in byte order. `own` is never changed: another one takes its place. */
+  /** Both in byte order. `own` is never changed: another one takes its place. @throws damage, once all the rest is told */
   *#merged(
     below: Iterable<readonly Row<LowerEntry>[]>,
     own: NonNullable<DirectoryBody["sorted"]>,
+    damage: StoreError | undefined,
   ): Generator<readonly Row[]> {
     let next = 0;
     for (const rows of below) {
@@ -99,6 +114,7 @@ export class UpperNames implements Names {
       const some = own.slice(next, next + ROWS_AT_ONCE);
       yield some.flatMap(([name, node]) => (node === null ? [] : [[name, node] as const]));
     }
+    if (damage !== undefined) throw damage;
   }
 }
 

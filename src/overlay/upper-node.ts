@@ -86,8 +86,10 @@ export class UpperNode extends Entry {
   }
 
   record(): UpperRecord {
-    const { size, shown } = this.body.type === "file" ? this.body : { size: 0, shown: 0 };
-    return { node: this.node(), links: this.links, origin: this.origin ?? null, size, shown };
+    const { body } = this;
+    const { size, shown } = body.type === "file" ? body : { size: 0, shown: 0 };
+    const parts = body.type === "file" ? body.dirty.size : body.type === "directory" ? body.entries.size : 0;
+    return { node: this.node(), links: this.links, origin: this.origin ?? null, size, shown, parts };
   }
 
   static of(ino: number, record: UpperRecord, lower: LowerEntry | undefined): UpperNode {
@@ -123,6 +125,8 @@ export interface DirectoryBody {
   readonly lower: LowerEntry | undefined;
   /** What is not as `lower` has it; null is a whiteout. */
   readonly entries: Map<Name, UpperNode | DamagedNode | null>;
+  /** Why some of the entries are not there. Those that are can be looked up, but neither listed nor changed. */
+  damage: StoreError | undefined;
   /** `entries` in byte order, if they were asked for since they last changed. */
   sorted: readonly (readonly [Name, UpperNode | DamagedNode | null])[] | undefined;
 }
@@ -132,7 +136,7 @@ export function fileBody(content: Content): FileBody {
 }
 
 export function directoryBody(lower: LowerEntry | undefined): DirectoryBody {
-  return { type: "directory", lower, entries: new Map(), sorted: undefined };
+  return { type: "directory", lower, entries: new Map(), damage: undefined, sorted: undefined };
 }
 
 export function bodyOf(node: Node, lower: LowerEntry | undefined): UpperBody {
@@ -166,6 +170,10 @@ export class DamagedNode extends Entry {
   /** Listings go on: its type is unknown. */
   override get format(): number {
     return 0;
+  }
+  /** Whether paths lead through it is not known. */
+  override get isDirectory(): boolean {
+    throw this.error;
   }
   get mode(): number {
     throw this.error;

@@ -1,5 +1,7 @@
 import type { PathLike } from "node:fs";
 import { StoreError } from "../errors.ts";
+import type { StoreErrorCode } from "../errors.ts";
+import { isDatabaseError } from "../kv/kv.ts";
 import type { Caller, Owned } from "./credentials.ts";
 import type { Entry } from "./entry.ts";
 import { fileError, readError } from "./file-error.ts";
@@ -28,17 +30,24 @@ export class UpperSession {
   }
 
   /**
-   * Runs one call, which checks all before it changes anything. Unless the view is being frozen it has happened when this
-   * returns; the promise resolves once it outlives the process.
+   * Runs one call. Unless the view is being frozen it has happened when this returns; the promise resolves once it outlives
+   * the process. If it rejects, nothing has happened.
    */
   async change<T>(syscall: string, path: string | undefined, work: () => T): Promise<T> {
-    while (this.upper.busy !== undefined) await this.upper.busy;
     try {
-      const result = work();
-      await this.upper.log.commit();
-      return result;
+      return await this.upper.change(work);
     } catch (error) {
       throw writeError(error, syscall, path);
+    }
+  }
+
+  /** All that happened before outlives a power cut after it. */
+  async sync(syscall: string): Promise<void> {
+    await this.change(syscall, undefined, () => undefined);
+    try {
+      await this.upper.log.kv.barrier();
+    } catch (error) {
+      throw writeError(error, syscall, undefined);
     }
   }
 
@@ -86,8 +95,15 @@ export function withDestination(error: Error, dest: PathLike): Error {
 
 /** What of the store keeps a call from being made, as one who writes files knows it; the StoreError is its cause. */
 function writeError(error: unknown, syscall: string, path: string | undefined): unknown {
+  if (isDatabaseError(error)) return fileError("EIO", syscall, path, { cause: error });
   if (!(error instanceof StoreError)) return error;
-  if (error.code === "NO_SPACE") return fileError("ENOSPC", syscall, path, { cause: error });
-  if (error.code === "REFUSED") return fileError("EBUSY", syscall, path, { cause: error });
-  return readError(error, syscall, path ?? "");
+  const given: StoreErrorCode = error.code;
+  const code = ERRNOS[given];
+  return code === undefined ? readError(error, syscall, path ?? "") : fileError(code, syscall, path, { cause: error });
 }
+
+const ERRNOS: Partial<Record<StoreErrorCode, string>> = {
+  NO_SPACE: "ENOSPC",
+  NOT_PERMITTED: "EROFS",
+  REFUSED: "EBUSY",
+};

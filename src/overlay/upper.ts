@@ -1,24 +1,14 @@
-import { isStoreError, StoreError } from "../errors.ts";
-import {
-  entryKey,
-  nameOfKey,
-  numberKey,
-  numberOfKey,
-  openBlock,
-  openEntry,
-  openNode,
-  prefixRange,
-  sealEntry,
-  sealNode,
-} from "../format/upper.ts";
+import type { StoreError } from "../errors.ts";
+import { entryKey, numberKey, sealEntry, sealNode } from "../format/upper.ts";
 import type { Name } from "../model/name.ts";
-import type { Entry } from "./entry.ts";
+import type { Attributes, Entry } from "./entry.ts";
+import { fileError } from "./file-error.ts";
 import { LowerEntry } from "./lower-entry.ts";
 import type { LowerTree } from "./lower-tree.ts";
+import { loadUpper } from "./upper-loader.ts";
 import type { UpperLog } from "./upper-log.ts";
 import { bodyOf, DamagedNode, FIRST_NEW_INO, UpperNode } from "./upper-node.ts";
 import type { DirectoryBody, UpperBody } from "./upper-node.ts";
-import type { Attributes } from "./entry.ts";
 
 /** A node whose body is known to be a directory's. */
 export type UpperDirectory = UpperNode & { readonly body: DirectoryBody };
@@ -37,33 +27,74 @@ export class Upper {
   readonly log: UpperLog;
   readonly #id: number;
   readonly #beforeChange: () => void;
-  readonly #nodes = new Map<number, UpperNode | DamagedNode>();
+  /** Called when all was read anew. */
+  onRestored: () => void = () => undefined;
+  #nodes = new Map<number, UpperNode | DamagedNode>();
   readonly #handles = new Map<number, number>();
   #nextIno = FIRST_NEW_INO;
+  #damage: StoreError | undefined;
   #exclusive: Promise<void> | undefined;
+  #restoring: Promise<void> | undefined;
+  #hasBegun = false;
   /** Rises whenever a path may lead to something else than before. */
   generation = 1;
+  /** Rises whenever what is in memory was thrown away and read anew. */
+  era = 1;
 
   private constructor(log: UpperLog, id: number, base: LowerTree, beforeChange: () => void) {
     this.log = log;
     this.base = base;
     this.#id = id;
     this.#beforeChange = beforeChange;
+    log.onFailure = () => this.#blocking(() => this.#load());
   }
 
   /**
-   * Borrows `log` and `base`. What of the records cannot be read fails where it is come upon, and nowhere else.
+   * Takes over `log`, borrows `base`. What of the records cannot be read fails where it is come upon, and nowhere else.
    *
    * @param beforeChange called before each change; what it throws keeps the change from being made
    */
   static async load(log: UpperLog, id: number, base: LowerTree, beforeChange: () => void): Promise<Upper> {
     const upper = new Upper(log, id, base, beforeChange);
-    await upper.#loadNodes();
-    await upper.#loadBlocks();
-    await upper.#loadEntries();
-    // Files that were open without a name when their process ended.
-    for (const node of upper.nodes()) if (node instanceof UpperNode && node.links === 0) upper.#discard(node);
+    await upper.#load();
     return upper;
+  }
+
+  async #load(): Promise<void> {
+    const { nodes, nextIno, damage } = await loadUpper(this.log.kv, this.#id, this.base);
+    this.#nodes = nodes;
+    this.#damage = damage;
+    // No number is used twice: a handle may have one of what is no more.
+    this.#nextIno = Math.max(this.#nextIno, nextIno);
+    this.generation++;
+    this.era++;
+    // Files that were open without a name when their process ended.
+    for (const node of nodes.values())
+      if (node instanceof UpperNode && node.links === 0 && !this.isOpen(node.ino)) this.#discard(node);
+    this.onRestored();
+  }
+
+  /** What a call left half done is undone: all is as the log has it, once that is written. */
+  async #restore(): Promise<void> {
+    await this.#blocking(async () => {
+      await this.log.commit().catch(() => undefined);
+      await this.#load();
+    });
+  }
+
+  /** No call begins while `work` runs. */
+  async #blocking(work: () => Promise<void>): Promise<void> {
+    const running = work();
+    const done = Promise.allSettled([this.#restoring, running]).then(() => {
+      if (this.#restoring === done) this.#restoring = undefined;
+    });
+    this.#restoring = done;
+    await running;
+  }
+
+  /** @throws {StoreError} FORMAT_INVALID if there is a record that is none of an upper's */
+  requireWhole(): void {
+    if (this.#damage !== undefined) throw this.#damage;
   }
 
   nodes(): Iterable<UpperNode | DamagedNode> {
@@ -81,32 +112,65 @@ export class Upper {
 
   /** Whoever changes something waits for this first, unless it is undefined. */
   get busy(): Promise<void> | undefined {
-    return this.#exclusive;
+    return this.#restoring ?? this.#exclusive;
   }
 
   /** Nothing changes while `work` runs. */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#exclusive !== undefined) await this.#exclusive;
-    const running = work();
-    const settled = running.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#exclusive = settled.then(() => {
-      this.#exclusive = undefined;
-    });
-    return await running;
+    const release = await this.acquire();
+    try {
+      return await work();
+    } finally {
+      release();
+    }
   }
 
-  /** Comes before each change. @throws what forbids it */
+  /** Nothing changes until what this gives is called. */
+  async acquire(): Promise<() => void> {
+    while (this.busy !== undefined) await this.busy;
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.#exclusive = released;
+    return () => {
+      this.#exclusive = undefined;
+      release();
+    };
+  }
+
+  /** Runs one call: as `UpperSession.change`. */
+  async change<T>(work: () => T): Promise<T> {
+    for (;;) {
+      while (this.busy !== undefined) await this.busy;
+      if (!this.log.hasFailed) break;
+      // While there is no room on the disk, each call would have to be undone for itself.
+      await this.log.recover();
+    }
+    this.#hasBegun = false;
+    let result: T;
+    try {
+      result = work();
+    } catch (error) {
+      this.log.drop();
+      if (this.#hasBegun) await this.#restore();
+      throw error;
+    }
+    await this.log.commit();
+    return result;
+  }
+
+  /** Comes before each change, within `change`. @throws what forbids it */
   begin(): void {
-    this.log.requireWorking();
     this.#beforeChange();
+    this.#hasBegun = true;
   }
 
   /** The entry as a node that can be changed. Its bytes stay where they are. */
   copyUp(entry: Entry): UpperNode {
-    if (entry instanceof UpperNode) return entry;
+    if (entry instanceof UpperNode) {
+      // Made by a call that failed in the end.
+      if (this.#nodes.get(entry.ino) !== entry) throw fileError("ESTALE", "open");
+      return entry;
+    }
     if (entry instanceof DamagedNode) throw entry.error;
     if (!(entry instanceof LowerEntry)) throw new TypeError("an entry of no kind");
     const { base } = this;
@@ -122,8 +186,11 @@ export class Upper {
     return node;
   }
 
+  /** @throws {StoreError} FORMAT_INVALID if it has lost entries */
   copyUpDirectory(entry: Entry): UpperDirectory {
-    return this.copyUp(entry) as UpperDirectory;
+    const directory = this.copyUp(entry) as UpperDirectory;
+    if (directory.body.damage !== undefined) throw directory.body.damage;
+    return directory;
   }
 
   /** A new node without a name yet. */
@@ -207,60 +274,6 @@ export class Upper {
     for (let i = 0; i < UNITS; i++)
       if ((state.units & (1 << i)) !== 0) this.log.delete(this.dataKey("unit", node, block * UNITS + i));
   }
-
-  async #loadNodes(): Promise<void> {
-    for await (const [key, value] of this.#records("node")) {
-      const ino = numberOfKey(key, 1);
-      this.#nodes.set(
-        ino,
-        readable(ino, () => this.#nodeOf(ino, openNode(key, value))),
-      );
-      if (ino >= this.#nextIno) this.#nextIno = ino + 1;
-    }
-  }
-
-  #nodeOf(ino: number, record: ReturnType<typeof openNode>): UpperNode {
-    const { node, origin } = record;
-    if (node.type !== "directory" || origin === null) return UpperNode.of(ino, record, undefined);
-    const lower = this.base.entryAt(origin);
-    if (lower?.isDirectory === true) return UpperNode.of(ino, record, lower);
-    throw new StoreError("FORMAT_INVALID", {
-      record: `node ${ino} of upper ${this.#id}`,
-      reason: "merges with what is no directory of its base",
-    });
-  }
-
-  async #loadBlocks(): Promise<void> {
-    for await (const [key, value] of this.#records("block")) {
-      const ino = numberOfKey(key, 1);
-      const node = this.#nodes.get(ino);
-      if (!(node instanceof UpperNode) || node.body.type !== "file") continue;
-      const { dirty } = node.body;
-      const found = readable(ino, () => openBlock(key, value));
-      if (found instanceof DamagedNode) this.#nodes.set(ino, found);
-      else dirty.set(numberOfKey(key, 2), found);
-    }
-  }
-
-  async #loadEntries(): Promise<void> {
-    for await (const [key, value] of this.#records("entry")) {
-      const directory = this.#nodes.get(numberOfKey(key, 1));
-      if (!(directory instanceof UpperNode) || directory.body.type !== "directory") continue;
-      const found = readable(WHITEOUT, () => this.#entryOf(openEntry(key, value)));
-      directory.body.entries.set(nameOfKey(key, ENTRY_NAME_OFFSET) as Name, found);
-    }
-  }
-
-  #entryOf(ino: number): UpperNode | DamagedNode | null {
-    if (ino === WHITEOUT) return null;
-    const node = this.#nodes.get(ino);
-    if (node !== undefined) return node;
-    throw new StoreError("FORMAT_INVALID", { record: `node ${ino} of upper ${this.#id}`, reason: "is not there" });
-  }
-
-  #records(kind: "node" | "block" | "entry"): AsyncGenerator<readonly [Uint8Array, Uint8Array]> {
-    return this.log.kv.iterate(prefixRange(numberKey(kind, this.#id)));
-  }
 }
 
 /** Units of 4 KiB in a block. */
@@ -268,13 +281,3 @@ export const UNITS = 32;
 
 const WHITEOUT = 0;
 const PERMISSIONS = 0o7777;
-const ENTRY_NAME_OFFSET = 17;
-
-function readable<T>(ino: number, read: () => T): T | DamagedNode {
-  try {
-    return read();
-  } catch (error) {
-    if (!isStoreError(error, "FORMAT_INVALID") && !isStoreError(error, "FORMAT_NEWER")) throw error;
-    return new DamagedNode(ino, error);
-  }
-}
