@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
 import { exportCommands } from "./commands/exports.ts";
 import { fileCommands } from "./commands/files.ts";
@@ -8,6 +9,7 @@ import { lxcCommands } from "./commands/lxc.ts";
 import { nameCommands } from "./commands/names.ts";
 import { shellCommands } from "./commands/shell.ts";
 import { storeCommands } from "./commands/store.ts";
+import { xattrCommands } from "./commands/xattr.ts";
 
 /** All verbs, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
@@ -16,6 +18,8 @@ export const COMMANDS: readonly Command[] = [
   ...containerCommands,
   ...lookCommands,
   ...fileCommands,
+  ...changeCommands,
+  ...xattrCommands,
   ...nameCommands,
   ...exportCommands,
   ...lxcCommands,

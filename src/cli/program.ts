@@ -78,6 +78,7 @@ function define(program: Commander, command: Command): Commander {
 /** Of the first words of commands of several. */
 const GROUPS: Readonly<Record<string, string>> = {
   lxc: "what LXC needs of delta0: delta0 lxc lists it",
+  xattr: "extended attributes of files: delta0 xattr lists it",
   "lxc hooks": "the hooks that containers call",
 };
 

@@ -29,8 +29,8 @@ export async function locate(context: Context, text: string, follow: boolean): P
   throw new StoreError("NOT_FOUND", { what: `${text}: ${REASONS[entry]}` });
 }
 
-/** `REF:/path`, taken apart. A ref has no colon but that of `blake3:`. */
-function parseFileRef(text: string): { readonly ref: string; readonly path: string } {
+/** `REF:/path`, taken apart. A ref has no colon but that of `blake3:`. @throws {StoreError} USAGE for what is none */
+export function parseFileRef(text: string): { readonly ref: string; readonly path: string } {
   const [, ref, path] = /^((?:blake3:)?[^:/]+):(\/.*)$/s.exec(text) ?? [];
   if (ref === undefined || path === undefined)
     throw new StoreError("USAGE", {
@@ -40,7 +40,8 @@ function parseFileRef(text: string): { readonly ref: string; readonly path: stri
   return { ref, path };
 }
 
-const REASONS: Readonly<Record<Errno, string>> = {
+/** Why a path leads nowhere, for people. */
+export const REASONS: Readonly<Record<Errno, string>> = {
   ENOENT: "no such file",
   ENOTDIR: "something above it is no directory",
   ELOOP: "its symlinks lead in a circle",

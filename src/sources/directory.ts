@@ -1,6 +1,6 @@
 import { errnoOf, StoreError } from "../errors.ts";
 import type { ContentWriter, RawChange } from "../model/change.ts";
-import { joinPath, ROOT, type TreePath } from "../model/name.ts";
+import { joinPath, type Name, ROOT, type TreePath } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { PathWalker } from "../sys/path-walker.ts";
 import type { Stat } from "../sys/stat.ts";
@@ -12,6 +12,8 @@ export interface DirectoryOptions extends NodeReaderOptions {
   readonly exclude?: (path: TreePath) => boolean;
   /** Of what is mounted below, only the directory itself is read, as tar --one-file-system does. */
   readonly oneFileSystem?: boolean;
+  /** Of what is in the directory these alone are read; of itself nothing. Default: all, and itself. */
+  readonly only?: readonly Name[];
 }
 
 /**
@@ -29,7 +31,7 @@ export async function* directoryChanges(
   writer: ContentWriter,
   options: DirectoryOptions = {},
 ): AsyncGenerator<readonly RawChange[], void, undefined> {
-  const { exclude, oneFileSystem = false } = options;
+  const { exclude, oneFileSystem = false, only } = options;
   using root = openSource(path);
   using walker = PathWalker.open(root);
   const { device } = root.statSelf();
@@ -47,10 +49,11 @@ export async function* directoryChanges(
     const here = enter(walker, path, at);
     // Only now, not when its parent was listed: its times are then those of the listing that follows.
     const self = here.statSelf();
-    batch.push({ kind: "put", path: at, node: reader.readDirectory(here, at, self) });
+    const chosen = at === ROOT ? only : undefined;
+    if (chosen === undefined) batch.push({ kind: "put", path: at, node: reader.readDirectory(here, at, self) });
     if (oneFileSystem && self.device !== device) continue;
 
-    for (const name of reading(path, at, () => here.list())) {
+    for (const name of chosen ?? reading(path, at, () => here.list())) {
       const below = joinPath(at, name);
       if (exclude?.(below)) continue;
       const listed = reading(path, below, () => here.stat(name));
