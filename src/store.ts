@@ -17,7 +17,9 @@ import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
 import { BlockCache } from "./overlay/block-cache.ts";
 import { LowerTrees } from "./overlay/lower-tree.ts";
+import type { SharedUpper } from "./overlay/shared-upper.ts";
 import { Uppers } from "./overlay/uppers.ts";
+import type { RecordChange } from "./overlay/uppers.ts";
 import { StorePaths } from "./store-paths.ts";
 import { syncPath, writeFileDurably } from "./sys/durable.ts";
 import { isDirectory } from "./sys/is-directory.ts";
@@ -118,10 +120,20 @@ export class Store implements AsyncDisposable {
     this.#owned.push(uppers);
     this.#uppers = uppers;
     for await (const [name, header] of uppers.headers()) {
-      const ref = this.refs.find(name);
       if (header === undefined)
         onWarning?.(`${name}: what was changed of it last cannot be read: its upper is damaged`);
-      else if (ref === undefined || header.version !== refVersion(ref)) await uppers.drop(name);
+      else if (!this.#isVersion(name, header.version)) await uppers.drop(name);
+    }
+  }
+
+  /** True also where that cannot be told. */
+  #isVersion(name: string, version: string): boolean {
+    try {
+      const ref = this.refs.find(name);
+      return ref !== undefined && refVersion(ref) === version;
+    } catch (error) {
+      if (isStoreError(error, "FORMAT_INVALID") || isStoreError(error, "FORMAT_NEWER")) return true;
+      throw error;
     }
   }
 
@@ -130,12 +142,20 @@ export class Store implements AsyncDisposable {
    * all it stands for, or it is not there. Calls that overlap come one after the other: what the second shares with the
    * first is durable then.
    *
-   * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it; NO_SPACE
+   * @param upper whose fold this is; or that what views changed is overruled, and so lost
+   * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it, or a view has changed it since; NO_SPACE
    */
-  async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
-    const change = this.#lastChange.then(() => this.#change(command, changes, layers));
-    this.#lastChange = change.catch(() => undefined);
-    await change;
+  async change(
+    command: string,
+    changes: readonly RefChange[],
+    layers: readonly Layer[] = [],
+    upper?: SharedUpper | "overruled",
+  ): Promise<void> {
+    await this.uppers.whileRecorded(recordChanges(changes, upper), async () => {
+      const change = this.#lastChange.then(() => this.#change(command, changes, layers));
+      this.#lastChange = change.catch(() => undefined);
+      await change;
+    });
   }
 
   async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
@@ -195,13 +215,25 @@ export interface StoreUsage {
   readonly nodeBytes: number;
 }
 
+function recordChanges(changes: readonly RefChange[], upper: SharedUpper | "overruled" | undefined): RecordChange[] {
+  const isMoved = changes.some(({ before, after }) => before === null && after?.type === "container");
+  return changes.flatMap(({ name, before, after }) => {
+    if (before?.type !== "container") return [];
+    const isGone = after === null;
+    const isDropped = (isGone && !isMoved) || upper === "overruled";
+    const isFold = typeof upper === "object" && upper.name === name;
+    const fate = isFold ? { recordedBy: upper } : isDropped ? "dropped" : "refused";
+    return [{ name, version: refVersion(before), changes: fate, isGone }];
+  });
+}
+
 type Owned = Disposable | AsyncDisposable;
 
 /**
- * So large are the tables, too, and LevelDB keeps as many mapped as it keeps open: this bounds what reading a store of any
- * size maps to 128 MiB. docs/design.md, "Storage".
+ * So large are the tables, too. With 2 MiB importing takes twice as long: each is synced. LevelDB maps what it reads itself,
+ * which is little, see `Tables`, and at most 64 of them. docs/design.md, "Storage".
  */
-const CHUNK_WRITE_BUFFER_BYTES = 2 << 20;
+const CHUNK_WRITE_BUFFER_BYTES = 4 << 20;
 
 /** The last opened first; the lock on the store goes last. */
 async function closeAll(owned: readonly Owned[]): Promise<void> {

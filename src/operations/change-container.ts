@@ -3,6 +3,7 @@ import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
 import type { Digest } from "../model/digest.ts";
 import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
+import type { SharedUpper } from "../overlay/shared-upper.ts";
 import { removeUpper, replaceUpper } from "../lxc/upper.ts";
 import { writeDelta } from "../sinks/delta.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
@@ -21,6 +22,8 @@ export interface ContainerChange {
   /** Names that change along with it. */
   readonly others?: readonly RefChange[];
   readonly layers?: readonly Layer[];
+  /** Whose fold it is. */
+  readonly upper?: SharedUpper;
 }
 
 /**
@@ -32,14 +35,14 @@ export interface ContainerChange {
  * @throws {StoreError} REFUSED if it was started meanwhile
  */
 export async function changeContainer(context: Context, change: ContainerChange): Promise<void> {
-  const { name, before, others = [], layers = [] } = change;
+  const { name, before, others = [], layers = [], upper } = change;
   const { ref, state } = before;
   const after: ContainerRef = { ...change.after, generation: ref.generation + 1 };
   const directory = state === "stopped" ? directoryOf(name, ref) : undefined;
   if (directory !== undefined && ref.lxcPath !== null) {
     announceChange(name, ref, directory, ref.lxcPath);
   }
-  await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers);
+  await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers, upper);
   if (directory === undefined) return;
   try {
     await renewDirectory(context, directory, after);

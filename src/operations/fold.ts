@@ -1,6 +1,6 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { refVersion } from "../containers/refs.ts";
-import type { Digest } from "../model/digest.ts";
+import type { RecordTree } from "../overlay/shared-upper.ts";
 import { changeContainer } from "./change-container.ts";
 import type { Settled } from "./container-state.ts";
 import type { Context } from "./context.ts";
@@ -9,27 +9,33 @@ import type { Context } from "./context.ts";
 export async function foldUpper(context: Context, name: string, before: Settled): Promise<Settled> {
   const { ref, state } = before;
   if (state === "running") return before;
-  const after = await fold(context, name, ref, async (tree) => {
-    await changeContainer(context, { name, before, after: { ...ref, tree } });
+  const after = await fold(context, name, ref, (ref) => async (tree, upper) => {
+    await changeContainer(context, { name, before: { ref, state }, after: { ...ref, tree }, upper });
   });
   return { ref: after, state };
 }
 
 /** As `foldUpper`, for a container that is being started, whose upper is made by whoever asks. */
 export async function foldForStart(context: Context, name: string, ref: ContainerRef): Promise<ContainerRef> {
-  return await fold(context, name, ref, async (tree) => {
+  return await fold(context, name, ref, (ref) => async (tree, upper) => {
     const after = { ...ref, tree, generation: ref.generation + 1 };
-    await context.store.change(context.command, [{ name, before: ref, after }]);
+    await context.store.change(context.command, [{ name, before: ref, after }], [], upper);
   });
 }
 
+/** @param recordOf what makes a frozen tree that of a record */
 async function fold(
   { store }: Context,
   name: string,
-  ref: ContainerRef,
-  record: (tree: Digest) => Promise<void>,
+  given: ContainerRef,
+  recordOf: (ref: ContainerRef) => RecordTree,
 ): Promise<ContainerRef> {
-  const changed = await store.uppers.fold(name, refVersion(ref), record);
-  const after = changed ? store.refs.find(name) : ref;
-  return after?.type === "container" ? after : ref;
+  for (let ref = given; ;) {
+    const isFolded = await store.uppers.fold(name, refVersion(ref), recordOf(ref));
+    const now = store.refs.find(name);
+    if (now?.type !== "container") return ref;
+    // Somebody else may have folded it meanwhile, and there may be changes since.
+    if (isFolded || refVersion(now) === refVersion(ref)) return now;
+    ref = now;
+  }
 }

@@ -1,18 +1,19 @@
-import { readFileSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import type { StatsFs } from "node:fs";
 import type { ContainerRef, Ref } from "../containers/records.ts";
 import { refVersion } from "../containers/refs.ts";
-import { StoreError } from "../errors.ts";
+import { asStoreError, StoreError } from "../errors.ts";
 import { readContainerDirectory } from "../lxc/container-directory.ts";
 import { ContainerView } from "../overlay/container-view.ts";
 import type { Credentials } from "../overlay/credentials.ts";
 import type { Recorded } from "../overlay/shared-upper.ts";
+import { processUmask } from "../sys/umask.ts";
 import { announceChange } from "./change-container.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { directoryOf } from "./lxc-host.ts";
 import { requireContainer } from "./references.ts";
-import { settle } from "./settle.ts";
+import { settleDirectory } from "./settle.ts";
 
 export interface OpenContainerParams {
   readonly name: string;
@@ -33,11 +34,10 @@ export interface OpenContainerParams {
 export async function openContainer(context: Context, params: OpenContainerParams): Promise<ContainerView> {
   const { store } = context;
   const { name, credentials, umask = processUmask() } = params;
-  const { ref, state } = await settle(context, name, await requireContainer(store, name));
+  const { ref, state } = await settleDirectory(context, name, await requireContainer(store, name));
   refuseRunning(name, state, ref.lxcPath);
   const upper = await store.uppers.share(
     name,
-    recordedOf(ref),
     () => {
       const now = store.refs.find(name);
       return now?.type === "container" ? recordedOf(now) : undefined;
@@ -60,13 +60,9 @@ function announce(name: string, ref: Ref | undefined): void {
   const found = readContainerDirectory(directory);
   if (found.type === "container" && found.uncaptured)
     throw new StoreError("REFUSED", { reason: `"${name}" was started since it was opened`, hint: "open it again" });
-  announceChange(name, ref, directory, ref.lxcPath);
+  try {
+    announceChange(name, ref, directory, ref.lxcPath);
+  } catch (error) {
+    throw asStoreError(error, `changing ${directory}`);
+  }
 }
-
-/** `process.umask` sets it to ask for it, and not in worker threads. proc(5), "Umask". */
-function processUmask(): number {
-  const digits = /^Umask:\t([0-7]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
-  return digits === undefined ? USUAL_UMASK : Number.parseInt(digits, 8);
-}
-
-const USUAL_UMASK = 0o022;

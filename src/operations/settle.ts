@@ -31,7 +31,8 @@ export async function settle(
   return await foldUpper(context, name, await settleDirectory(context, name, ref, running));
 }
 
-async function settleDirectory(
+/** As `settle`, but for what views changed. */
+export async function settleDirectory(
   context: Context,
   name: string,
   ref: ContainerRef,
@@ -83,6 +84,7 @@ async function captureUpper(
   lower: Digest,
 ): Promise<Settled> {
   const { upper } = found.rootfs;
+  const { store } = context;
   let begun = false;
   const isWhole = (): boolean => (begun ? captureIsWhole(upper) : !isUncaptured(upper));
   try {
@@ -91,7 +93,9 @@ async function captureUpper(
     if (!isWhole()) return { ref, state: "running" };
     if (!begun && lower === ref.lower && tree.digest === ref.tree) return { ref, state: "stopped" };
     const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
-    await context.store.change(`capture ${name}`, [{ name, before: ref, after: captured }]);
+    if (store.uppers.header(name)?.version === refVersion(ref))
+      warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
+    await store.change(`capture ${name}`, [{ name, before: ref, after: captured }], [], "overruled");
     clearPending(directory);
     finishCapture(upper);
     return { ref: captured, state: "stopped" };

@@ -1,10 +1,11 @@
 import type { Credentials } from "./credentials.ts";
 import type { Space } from "./path-calls.ts";
-import type { SharedUpper } from "./shared-upper.ts";
 import { TreeView } from "./tree-view.ts";
+import type { UpperBytes } from "./upper-bytes.ts";
 import { UpperNames } from "./upper-names.ts";
 import { UpperSession } from "./upper-session.ts";
 import { upperWrites } from "./upper-writes.ts";
+import type { Upper } from "./upper.ts";
 import { ViewCore } from "./view-core.ts";
 
 export interface ContainerViewOptions {
@@ -15,25 +16,42 @@ export interface ContainerViewOptions {
   readonly space: Space;
 }
 
+/** One use of an upper, which ends with `close`. */
+export interface OpenUpper {
+  readonly upper: Upper;
+  readonly bytes: UpperBytes;
+  close(): Promise<void>;
+}
+
 /** The filesystem of a container, to read and to change. Views of one container see each other's changes at once. */
 export class ContainerView extends TreeView implements AsyncDisposable {
-  readonly #upper: SharedUpper;
-  #closed = false;
+  readonly #upper: OpenUpper;
+  readonly #core: ViewCore;
+  readonly #names: UpperNames;
+  #closing: Promise<void> | undefined;
 
   /** Owns its use of `upper`. */
-  constructor(upper: SharedUpper, { credentials, umask, space }: ContainerViewOptions) {
-    const core = new ViewCore(new UpperNames(upper.upper), upper.bytes, {
+  constructor(upper: OpenUpper, { credentials, umask, space }: ContainerViewOptions) {
+    const names = new UpperNames(upper.upper);
+    const core = new ViewCore(names, upper.bytes, {
       caller: credentials,
       writesOf: (view) => upperWrites(new UpperSession(view, upper.upper, upper.bytes, credentials, umask)),
     });
     super(core, space);
     this.#upper = upper;
+    this.#core = core;
+    this.#names = names;
   }
 
-  /** What was changed stays, and is the container's. May be called twice. */
+  /** What was changed stays, and is the container's. What is called then fails with EBADF. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#core.closeAll();
+    this.#names.close();
     await this.#upper.close();
   }
 }

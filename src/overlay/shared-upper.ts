@@ -1,6 +1,6 @@
 import type { ContentStore } from "../chunks/content-store.ts";
-import { StoreError } from "../errors.ts";
-import { headerKey, sealHeader } from "../format/upper.ts";
+import { isStoreError, StoreError } from "../errors.ts";
+import { headerKey, openHeader, sealHeader } from "../format/upper.ts";
 import type { Digest } from "../model/digest.ts";
 import type { TreeStore } from "../trees/tree-store.ts";
 import type { BlockCache } from "./block-cache.ts";
@@ -29,12 +29,17 @@ export interface SharedUpperOptions {
   readonly name: string;
   readonly id: number;
   readonly base: Digest;
+  /** The version of the record that its records change; undefined if there are none. */
+  readonly over: string | undefined;
   /** What the record is now, undefined if there is none any more. */
-  readonly current?: () => Recorded | undefined;
+  readonly current: () => Recorded | undefined;
   /** Called before the first change after a fold: what it throws forbids that. */
   readonly beforeChange?: () => void;
   readonly onLastClosed?: () => Promise<void>;
 }
+
+/** Makes the frozen tree the container's, durably. `by` tells the store whose tree that is. */
+export type RecordTree = (tree: Digest, by: SharedUpper) => Promise<void>;
 
 /** An upper that is open, perhaps several times. */
 export class SharedUpper {
@@ -42,8 +47,11 @@ export class SharedUpper {
   readonly bytes: UpperBytes;
   readonly #lower: Lower;
   readonly #options: SharedUpperOptions;
-  /** What it shows, as a tree; undefined once it was changed, until it is folded. */
-  #tree: Digest | undefined;
+  /** What it showed when it was last folded, or else its base. */
+  #tree: Digest;
+  /** The version of the record that it holds changes of; undefined if there are none since it was last folded. */
+  #over: string | undefined;
+  #isRetired = false;
   #users = 0;
 
   private constructor(upper: Upper, lower: Lower, options: SharedUpperOptions) {
@@ -52,9 +60,11 @@ export class SharedUpper {
     this.#lower = lower;
     this.#options = options;
     this.#tree = options.base;
+    this.#over = options.over;
+    upper.onRestored = () => (this.#over = this.#recordedOver());
   }
 
-  /** Borrows `log` and `lower`. */
+  /** Takes over `log`, borrows `lower`. */
   static async load(log: UpperLog, lower: Lower, options: SharedUpperOptions): Promise<SharedUpper> {
     const base = lower.lowers.get(options.base);
     const upper = await Upper.load(log, options.id, base, () => shared.#begin());
@@ -62,13 +72,26 @@ export class SharedUpper {
     return shared;
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get id(): number {
     return this.#options.id;
   }
 
-  /** True also while it is changed: then the record follows, not the other way round. */
-  shows(tree: Digest): boolean {
-    return this.#tree === undefined || this.#tree === tree;
+  get isInUse(): boolean {
+    return this.#users > 0;
+  }
+
+  /** It shows the container whose record this is: as that has it, or with changes of its own. */
+  shows({ tree, version }: Recorded): boolean {
+    return !this.#isRetired && (this.#over === undefined ? this.#tree === tree : this.#over === version);
+  }
+
+  /** It holds changes of the record of that version. */
+  changes(version: string): boolean {
+    return this.#over === version;
   }
 
   retain(): this {
@@ -77,33 +100,48 @@ export class SharedUpper {
   }
 
   async close(): Promise<void> {
-    if (--this.#users === 0) await this.#options.onLastClosed?.();
+    if (--this.#users > 0) return;
+    await this.upper.log.pieces.close();
+    await this.#options.onLastClosed?.();
   }
 
-  /** @param record makes the frozen tree the container's, durably */
-  async fold(record: (tree: Digest) => Promise<void>): Promise<void> {
+  /** The container is gone, or another: what there is can be read still, and not be changed. */
+  retire(): void {
+    this.#isRetired = true;
+  }
+
+  /** @returns false if there are no changes of the record of that version */
+  async fold(version: string, record: RecordTree): Promise<boolean> {
     const { upper, bytes } = this;
     const { trees, content } = this.#lower;
-    await upper.exclusive(async () => {
+    return await upper.exclusive(async () => {
+      if (this.#over !== version) return false;
       await upper.log.commit();
+      const { era } = upper;
       const { tree, contents } = await freeze(upper, bytes, trees, content);
-      await record(tree.digest);
+      await record(tree.digest, this);
       this.#tree = tree.digest;
-      for (const [file, settled] of contents) {
-        bytes.settle(file, settled);
-        upper.save(file);
-      }
-      upper.log.delete(headerKey(this.#options.name));
-      await upper.log.commit();
+      this.#over = undefined;
+      // Else these nodes are not its own any more.
+      if (upper.era === era)
+        for (const [file, settled] of contents) {
+          bytes.settle(file, settled);
+          upper.save(file);
+        }
+      upper.log.delete(headerKey(this.name));
+      // The record has it all. A header that stays is of a record that is no more.
+      await upper.log.commit().catch(() => undefined);
+      if (!upper.log.hasFailed && !bytes.areWritten) upper.log.pieces.clear();
+      return true;
     });
   }
 
   /** From here on the upper says what the container is, and its record does not. */
   #begin(): void {
-    if (this.#tree === undefined) return;
+    if (this.#over !== undefined && !this.#isRetired) return;
     const { name, id, base, current, beforeChange } = this.#options;
-    const recorded = current?.();
-    if (recorded?.tree !== this.#tree)
+    const recorded = current();
+    if (this.#isRetired || recorded?.tree !== this.#tree)
       throw new StoreError("REFUSED", {
         reason: `"${name}" was changed otherwise since it was opened`,
         hint: "open it again",
@@ -111,6 +149,20 @@ export class SharedUpper {
     beforeChange?.();
     const key = headerKey(name);
     this.upper.log.put(key, sealHeader(key, { id, base, version: recorded.version }));
-    this.#tree = undefined;
+    this.#over = recorded.version;
+  }
+
+  /** What the header says of it. */
+  #recordedOver(): string | undefined {
+    const key = headerKey(this.name);
+    const bytes = this.upper.log.kv.getSync(key);
+    try {
+      const header = bytes && openHeader(key, bytes);
+      const isOwn = header?.id === this.id && header.version === this.#options.current()?.version;
+      return isOwn ? header.version : undefined;
+    } catch (error) {
+      if (!isStoreError(error, "FORMAT_INVALID")) throw error;
+      return undefined;
+    }
   }
 }

@@ -1,12 +1,24 @@
-import { existsSync } from "node:fs";
 import { StoreError } from "../errors.ts";
-import { headerKey, nameOfKey, numberKey, numberOfKey, openHeader, prefixRange, UPPER_KIND } from "../format/upper.ts";
 import type { UpperHeader } from "../format/upper.ts";
-import { Kv } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
+import { Draft } from "./draft.ts";
 import { SharedUpper } from "./shared-upper.ts";
-import type { Lower, Recorded } from "./shared-upper.ts";
-import { UpperLog } from "./upper-log.ts";
+import type { Lower, Recorded, RecordTree } from "./shared-upper.ts";
+import { UpperDatabase } from "./upper-database.ts";
+
+/** A change of the store's record of a container. */
+export interface RecordChange {
+  readonly name: string;
+  /** Of the record as it was. */
+  readonly version: string;
+  /**
+   * Of changes that views made of that record: `refused` if there are any, since they would be lost; `dropped` with the record,
+   * or for a reason; `recorded`, since it is this upper's fold that makes the change.
+   */
+  readonly changes: "refused" | "dropped" | { readonly recordedBy: SharedUpper };
+  /** There is no such container any more. */
+  readonly isGone: boolean;
+}
 
 /**
  * The uppers of containers, by name.
@@ -15,159 +27,178 @@ import { UpperLog } from "./upper-log.ts";
  * record's. An upper that is folded is as good as none, but views that look through it go on doing so.
  */
 export class Uppers implements AsyncDisposable {
-  readonly #directory: string;
   readonly #lower: Lower;
-  #kv: Kv | undefined;
-  #nextId = 1;
+  readonly #database: UpperDatabase;
   readonly #open = new Map<string, SharedUpper>();
+  /** Of each container what was begun last with its upper. */
+  readonly #turns = new Map<string, Promise<void>>();
 
-  private constructor(directory: string, lower: Lower) {
-    this.#directory = directory;
+  private constructor(database: UpperDatabase, lower: Lower) {
+    this.#database = database;
     this.#lower = lower;
   }
 
   /** Borrows `lower`. The database is made when it is first needed. @throws as `Kv.open` */
   static async open(directory: string, lower: Lower): Promise<Uppers> {
-    const uppers = new Uppers(directory, lower);
-    if (existsSync(directory)) await uppers.#connect();
-    return uppers;
+    const database = new UpperDatabase(directory);
+    if (database.exists) await database.connect();
+    return new Uppers(database, lower);
   }
 
   /**
-   * An upper over the container's tree, the same for all who have it open. Whoever gets it closes it.
+   * The upper of a container, the same for all who have it open, with what was changed and is not folded. Whoever gets it
+   * closes it.
    *
    * @param current what the record is now, undefined if there is none any more
    * @param beforeChange called before the first change after a fold: what it throws forbids that
+   * @throws {StoreError} NOT_FOUND if there is no record; FORMAT_INVALID if it cannot be told which upper it has
    */
-  async share(
-    name: string,
-    recorded: Recorded,
-    current: () => Recorded | undefined,
-    beforeChange: () => void,
-  ): Promise<SharedUpper> {
-    const open = this.#open.get(name);
-    if (open?.shows(recorded.tree) === true) return open.retain();
-    const kv = this.#kv ?? (await this.#connect());
-    await this.drop(name);
-    const shared: SharedUpper = await SharedUpper.load(new UpperLog(kv), this.#lower, {
-      name,
-      id: this.#nextId++,
-      base: recorded.tree,
-      current,
-      beforeChange,
-      onLastClosed: () => this.#close(name, shared),
+  async share(name: string, current: () => Recorded | undefined, beforeChange: () => void): Promise<SharedUpper> {
+    return await this.#inTurn(name, async () => {
+      const recorded = current();
+      if (recorded === undefined)
+        throw new StoreError("NOT_FOUND", { what: `there is no container "${name}" any more` });
+      const open = this.#open.get(name);
+      if (open?.shows(recorded) === true) return open.retain();
+      await this.#database.connect();
+      const header = this.header(name);
+      const over = header?.version === recorded.version ? header.version : undefined;
+      if (over === undefined) await this.drop(name);
+      const { id, base } =
+        header !== undefined && over !== undefined ? header : { id: this.#database.newId(), base: recorded.tree };
+      const shared: SharedUpper = await SharedUpper.load(await this.#database.log(id), this.#lower, {
+        name,
+        id,
+        base,
+        over,
+        current,
+        beforeChange,
+        onLastClosed: () => this.#close(name, shared),
+      });
+      this.#open.set(name, shared);
+      return shared.retain();
     });
-    this.#open.set(name, shared);
-    return shared.retain();
+  }
+
+  /** Of a killed process's draft no record has a header, so that they go with the next connection. Whoever gets it closes it. */
+  async draft(tree: Digest): Promise<Draft> {
+    await this.#database.connect();
+    const id = this.#database.newId();
+    const log = await this.#database.log(id);
+    return await Draft.over(tree, log, this.#lower, { id, discard: () => this.#database.deleteRecords(id) });
   }
 
   /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
   header(name: string): UpperHeader | undefined {
-    const key = headerKey(name);
-    const bytes = this.#kv?.getSync(key);
-    return bytes && openHeader(key, bytes);
+    return this.#database.header(name);
   }
 
   /** All headers. A damaged one is undefined. */
-  async *headers(): AsyncGenerator<readonly [name: string, header: UpperHeader | undefined]> {
-    if (this.#kv === undefined) return;
-    for await (const key of this.#kv.keys(prefixRange(Buffer.of(UPPER_KIND.header)))) {
-      const name = nameOfKey(key, 1);
-      try {
-        yield [name, this.header(name)];
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        yield [name, undefined];
-      }
-    }
+  headers(): AsyncGenerator<readonly [name: string, header: UpperHeader | undefined]> {
+    return this.#database.headers();
   }
 
   /**
    * Folds the changes that an upper holds over the record with this `version`. Nothing changes the upper meanwhile.
    *
-   * @param record makes the frozen tree the container's, durably
-   * @returns false if there are no changes
+   * @returns false if there are no such changes
    * @throws {StoreError} FORMAT_INVALID for what of the upper cannot be read; what `record` throws
    */
-  async fold(name: string, version: string, record: (tree: Digest) => Promise<void>): Promise<boolean> {
-    const header = this.header(name);
-    if (header?.version !== version || this.#kv === undefined) return false;
-    const open = this.#open.get(name);
-    if (open?.id === header.id) {
-      await open.fold(record);
-      return true;
-    }
-    const shared = await SharedUpper.load(new UpperLog(this.#kv), this.#lower, { name, ...header });
-    await shared.fold(record);
-    await this.#deleteRecords(header.id);
-    return true;
+  async fold(name: string, version: string, record: RecordTree): Promise<boolean> {
+    // Every command asks, about every container.
+    if (!this.#open.has(name) && this.header(name)?.version !== version) return false;
+    return await this.#inTurn(name, async () => {
+      const open = this.#open.get(name);
+      if (open?.changes(version) === true) return await open.fold(version, record);
+      const header = this.header(name);
+      if (header?.version !== version || header.id === open?.id) return false;
+      const { id, base } = header;
+      const log = await this.#database.log(id);
+      const current = (): undefined => undefined;
+      const shared = await SharedUpper.load(log, this.#lower, { name, id, base, over: version, current });
+      const isFolded = await shared.fold(version, record);
+      if (isFolded) await this.#database.deleteRecords(id);
+      return isFolded;
+    });
   }
 
-  /** Forgets what an upper holds. */
-  async drop(name: string): Promise<void> {
-    const key = headerKey(name);
-    const bytes = this.#kv?.getSync(key);
-    if (this.#kv === undefined || bytes === undefined) return;
-    let id: number | undefined;
+  /**
+   * Runs `work`, which makes these changes of records, while no view changes one of the containers. What views of those that
+   * are gone then try to change fails.
+   *
+   * @throws {StoreError} REFUSED for changes that would be lost
+   */
+  async whileRecorded<T>(changes: readonly RecordChange[], work: () => Promise<T>): Promise<T> {
+    const releases: (() => void)[] = [];
     try {
-      id = openHeader(key, bytes).id;
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
+      // In one order for all, so that no two wait for each other.
+      for (const change of changes.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+        // Whoever folds has had its turn.
+        if (typeof change.changes === "object") continue;
+        releases.push(await this.#turn(change.name));
+        const open = this.#open.get(change.name);
+        if (open !== undefined) releases.push(await open.upper.acquire());
+        if (change.changes === "refused" && this.#hasChanges(change, open))
+          throw new StoreError("REFUSED", { reason: `"${change.name}" was changed meanwhile`, hint: "try again" });
+      }
+      const result = await work();
+      for (const { name, changes: fate, isGone } of changes) if (isGone || fate === "dropped") await this.#retire(name);
+      return result;
+    } finally {
+      for (const release of releases.reverse()) release();
     }
-    await this.#kv.write([{ type: "del", key }]);
-    if (id !== undefined) await this.#deleteRecords(id);
+  }
+
+  #hasChanges({ name, version }: RecordChange, open: SharedUpper | undefined): boolean {
+    return open?.changes(version) === true || this.header(name)?.version === version;
+  }
+
+  async #retire(name: string): Promise<void> {
+    this.#open.get(name)?.retire();
+    this.#open.delete(name);
+    await this.drop(name);
+  }
+
+  /** Forgets what an upper holds that is of no use: folded, or of a container that is gone. */
+  async drop(name: string): Promise<void> {
+    await this.#database.drop(name);
   }
 
   async #close(name: string, shared: SharedUpper): Promise<void> {
-    if (this.#open.get(name) === shared) this.#open.delete(name);
-    // Changes that are not folded yet stay for whoever next reads the container.
-    if (this.header(name)?.id !== shared.id) await this.#deleteRecords(shared.id);
+    await this.#inTurn(name, async () => {
+      // What was begun is done first.
+      await shared.upper.exclusive(() => shared.upper.log.commit()).catch(() => undefined);
+      if (shared.isInUse) return;
+      if (this.#open.get(name) === shared) this.#open.delete(name);
+      // Changes that are not folded yet stay for whoever next reads the container.
+      if (this.header(name)?.id !== shared.id) await this.#database.deleteRecords(shared.id);
+    });
   }
 
-  async #deleteRecords(id: number): Promise<void> {
-    for (const kind of KINDS) {
-      let some: Uint8Array[] = [];
-      const flush = async (): Promise<void> => {
-        await this.#kv?.write(some.map((key) => ({ type: "del", key })));
-        some = [];
-      };
-      for await (const key of this.#kv?.keys(prefixRange(numberKey(kind, id))) ?? [])
-        if (some.push(key) === DELETES_AT_ONCE) await flush();
-      await flush();
+  async #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const release = await this.#turn(name);
+    try {
+      return await work();
+    } finally {
+      release();
     }
   }
 
-  async #connect(): Promise<Kv> {
-    const kv = await Kv.open(this.#directory, { create: !existsSync(this.#directory) });
-    this.#kv = kv;
-    const ids = new Set<number>();
-    for await (const [, header] of this.headers()) if (header !== undefined) ids.add(header.id);
-    for (const id of ids) this.#nextId = Math.max(this.#nextId, id + 1);
-    await this.#sweep(kv, ids);
-    return kv;
+  async #turn(name: string): Promise<() => void> {
+    const before = this.#turns.get(name);
+    let release = (): void => undefined;
+    const turn = new Promise<void>((resolve) => (release = resolve));
+    this.#turns.set(name, turn);
+    await before;
+    return () => {
+      if (this.#turns.get(name) === turn) this.#turns.delete(name);
+      release();
+    };
   }
 
-  /** Records without a header are what was folded already, and open when its process was killed. */
-  async #sweep(kv: Kv, ids: ReadonlySet<number>): Promise<void> {
-    for (const kind of KINDS) {
-      const { lt } = prefixRange(Buffer.of(UPPER_KIND[kind]));
-      for (let id = await firstId(kv, numberKey(kind, 0), lt); id !== undefined;) {
-        if (!ids.has(id)) await this.#deleteRecords(id);
-        id = await firstId(kv, numberKey(kind, id + 1), lt);
-      }
-    }
-  }
-
+  /** What views have not been told is written yet is written, or fails. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#kv?.[Symbol.asyncDispose]();
+    for (const { upper } of this.#open.values()) await upper.log.commit().catch(() => undefined);
+    await this.#database[Symbol.asyncDispose]();
   }
 }
-
-/** The upper of the first key in a range. */
-async function firstId(kv: Kv, gte: Uint8Array, lt: Uint8Array): Promise<number | undefined> {
-  for await (const key of kv.keys({ gte, lt, limit: 1 })) return numberOfKey(key, 0);
-  return undefined;
-}
-
-const DELETES_AT_ONCE = 1000;
-const KINDS = ["node", "entry", "block", "unit", "whole"] as const;

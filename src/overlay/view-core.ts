@@ -187,6 +187,10 @@ export class ViewCore {
     this.names.release(entry);
   }
 
+  closeAll(): void {
+    for (const fd of this.#open.keys()) this.close(fd);
+  }
+
   /** @returns bytes read: 0 at the end */
   read(file: OpenFile, { bytes, position }: ReadTarget): number {
     requireReadable(file);
