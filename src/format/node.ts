@@ -194,6 +194,10 @@ export class TupleReader {
     return value;
   }
 
+  get isAtEnd(): boolean {
+    return this.#index >= this.#tuple.length;
+  }
+
   end(): void {
     if (this.#tuple.length !== this.#index) throw this.invalid(`has ${this.#tuple.length} fields, not ${this.#index}`);
   }

@@ -58,7 +58,8 @@ function* changedBlocks(file: UpperFile, bytes: UpperBytes): Generator<ChangedBl
   if (shown % BLOCK_BYTES > 0) numbers.add(Math.floor(shown / BLOCK_BYTES));
   for (const block of [...numbers].sort((a, b) => a - b)) {
     if (block * BLOCK_BYTES >= size) return;
-    yield [block, dirty.get(block)?.fill === "hole" && dirty.get(block)?.units === 0 ? null : bytes.block(file, block)];
+    const state = dirty.get(block);
+    yield [block, state?.fill === "hole" && state.pieces.length === 0 ? null : bytes.block(file, block)];
   }
 }
 

@@ -1,13 +1,11 @@
-import { openBytes, sealBytes } from "../format/record.ts";
-import { sealBlock } from "../format/upper.ts";
-import type { UpperBlock } from "../format/upper.ts";
+import { sealBlock, UNIT_BYTES, UNITS, unitsOf } from "../format/upper.ts";
+import type { UpperBlock, UpperPiece } from "../format/upper.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
 import type { BlockCache, DataSegment } from "./block-cache.ts";
 import type { Entry } from "./entry.ts";
 import { LowerEntry } from "./lower-entry.ts";
 import type { Upper } from "./upper.ts";
-import { UNITS } from "./upper.ts";
 import { DamagedNode, fileBody, UpperNode } from "./upper-node.ts";
 import type { FileBody } from "./upper-node.ts";
 import type { Bytes } from "./view-core.ts";
@@ -16,17 +14,14 @@ import type { Bytes } from "./view-core.ts";
 export type UpperFile = UpperNode & { readonly body: FileBody };
 
 /**
- * The bytes of a container's files: a changed file is a content of the store, and over it units of 4 KiB and whole blocks of
- * 128 KiB that were written since. So a write costs what it touches.
+ * The bytes of a container's files: a changed file is a content of the store, and over it pieces that were written since, in
+ * units of 4 KiB. So a write costs what it touches.
  *
  * What changes bytes leaves the node to be saved, and the log to be committed, by its caller.
  */
 export class UpperBytes implements Bytes {
   readonly #upper: Upper;
   readonly #blocks: BlockCache;
-  /** Whole blocks that were read last, by key. */
-  readonly #recent = new Map<string, Uint8Array>();
-  #era = 0;
 
   /** Borrows both. */
   constructor(upper: Upper, blocks: BlockCache) {
@@ -39,17 +34,15 @@ export class UpperBytes implements Bytes {
     if (entry instanceof LowerEntry) return this.#blocks.read(entry.content, position, target);
     if (!isUpperFile(entry)) return 0;
     const length = Math.max(Math.min(target.length, entry.size - position), 0);
-    for (const [block, from, to, at] of pieces(position, length, BLOCK_BYTES))
+    for (const [block, from, to, at] of grid(position, length, BLOCK_BYTES))
       this.#readBlock(entry, block, from, target.subarray(at, at + to - from));
     return length;
   }
 
   write(file: UpperFile, bytes: Uint8Array, position: number): void {
     const { body } = file;
-    for (const [block, from, to, at] of pieces(position, bytes.length, BLOCK_BYTES)) {
-      const part = bytes.subarray(at, at + to - from);
-      if (part.length === BLOCK_BYTES) this.#putWhole(file, block, part);
-      else this.#writeUnits(file, block, from, part);
+    for (const [block, from, to, at] of grid(position, bytes.length, BLOCK_BYTES)) {
+      this.#writeBlock(file, block, from, bytes.subarray(at, at + to - from));
     }
     body.size = Math.max(body.size, position + bytes.length);
   }
@@ -71,17 +64,16 @@ export class UpperBytes implements Bytes {
   punchHole(file: UpperFile, start: number, end: number): void {
     const { body } = file;
     const stop = Math.min(end, body.size);
-    for (const [block, from, to] of pieces(start, Math.max(stop - start, 0), BLOCK_BYTES)) {
+    for (const [block, from, to] of grid(start, Math.max(stop - start, 0), BLOCK_BYTES)) {
       const isEnd = block * BLOCK_BYTES + to === body.size;
       if (from === 0 && (to === BLOCK_BYTES || isEnd)) {
-        this.#upper.deleteBlock(file, block);
-        this.#setBlock(file, block, { fill: "hole", units: 0, holes: 0 });
+        this.#setBlock(file, block, { fill: "hole", holes: 0, pieces: [] });
         continue;
       }
-      for (const [unit, unitFrom, unitTo] of pieces(from, to - from, UNIT_BYTES)) {
+      for (const [unit, unitFrom, unitTo] of grid(from, to - from, UNIT_BYTES)) {
         const reachesEnd = isEnd && unit * UNIT_BYTES + unitTo === to;
         if (unitFrom === 0 && (unitTo === UNIT_BYTES || reachesEnd)) this.#punchUnit(file, block, unit);
-        else this.#writeUnits(file, block, unit * UNIT_BYTES + unitFrom, new Uint8Array(unitTo - unitFrom));
+        else this.#writeBlock(file, block, unit * UNIT_BYTES + unitFrom, new Uint8Array(unitTo - unitFrom));
       }
     }
   }
@@ -96,12 +88,11 @@ export class UpperBytes implements Bytes {
     to.body.size = source.size;
     for (const [block, state] of source.dirty) {
       if (!isUpperFile(from)) return;
-      if (state.fill === "whole") this.#put("whole", to, block, this.#whole(from, block));
-      for (const unit of unitsOf(state.units)) {
-        const number = block * UNITS + unit;
-        this.#put("unit", to, number, this.#get("unit", from, number));
-      }
-      this.#setBlock(to, block, state);
+      const { pieces } = this.#upper.log;
+      this.#setBlock(to, block, {
+        ...state,
+        pieces: state.pieces.map((piece) => pieces.put(pieces.get(piece), piece.unit)),
+      });
     }
   }
 
@@ -115,13 +106,16 @@ export class UpperBytes implements Bytes {
   /** Lets the file be this content, which its bytes are in by now. */
   settle(file: UpperFile, content: Content): void {
     const { body } = file;
-    for (const block of body.dirty.keys()) {
-      this.#upper.deleteBlock(file, block);
-      this.#recent.delete(wholeName(file, block));
-    }
+    for (const block of body.dirty.keys()) this.#upper.deleteBlock(file, block);
     body.dirty.clear();
     body.content = content;
     body.shown = content.size;
+  }
+
+  /** Some file has bytes that are in no content. */
+  get areWritten(): boolean {
+    for (const node of this.#upper.nodes()) if (isUpperFile(node) && node.body.dirty.size > 0) return true;
+    return false;
   }
 
   *dataSegments(entry: Entry): Generator<DataSegment> {
@@ -151,9 +145,9 @@ export class UpperBytes implements Bytes {
     }
     for (const [block, state] of body.dirty) {
       const first = block * BLOCK_BYTES;
+      const written = state.pieces.reduce((mask, piece) => mask | maskOf(piece), 0) & ~state.holes;
       for (let unit = 0; unit < UNITS; unit++)
-        if (has(state.units, unit) || (state.fill === "whole" && !has(state.holes, unit)))
-          yield { start: first + unit * UNIT_BYTES, end: first + (unit + 1) * UNIT_BYTES };
+        if (has(written, unit)) yield { start: first + unit * UNIT_BYTES, end: first + (unit + 1) * UNIT_BYTES };
     }
   }
 
@@ -170,119 +164,90 @@ export class UpperBytes implements Bytes {
   /** @param target as long as what is wanted from byte `from` of the block on, all of it within the file */
   #readBlock(file: UpperFile, block: number, from: number, target: Uint8Array): void {
     const { body } = file;
-    const state = body.dirty.get(block);
-    if (state?.fill === "hole") target.fill(0);
-    else if (state?.fill === "whole") fillFrom(this.#whole(file, block), from, target);
-    else {
-      const position = block * BLOCK_BYTES + from;
-      const shown = Math.min(Math.max(body.shown - position, 0), target.length);
-      if (shown > 0) this.#blocks.read(body.content, position, target.subarray(0, shown));
-      target.fill(0, shown);
-    }
-    if (state === undefined || (state.units | state.holes) === 0) return;
-    for (const [unit, unitFrom, unitTo, at] of pieces(from, target.length, UNIT_BYTES)) {
-      const part = target.subarray(at, at + unitTo - unitFrom);
-      if (has(state.units, unit)) fillFrom(this.#get("unit", file, block * UNITS + unit), unitFrom, part);
-      else if (has(state.holes, unit)) part.fill(0);
-    }
-  }
-
-  #writeUnits(file: UpperFile, block: number, start: number, bytes: Uint8Array): void {
-    const before = file.body.dirty.get(block) ?? CLEAN;
-    let { units, holes } = before;
-    for (const [unit, from, to, at] of pieces(start, bytes.length, UNIT_BYTES)) {
-      const number = block * UNITS + unit;
-      let part = bytes.subarray(at, at + to - from);
-      const there = Math.min(Math.max(file.body.size - number * UNIT_BYTES, 0), UNIT_BYTES);
-      if (from > 0 || to < there) {
-        const whole = new Uint8Array(Math.max(there, to));
-        this.#readBlock(file, block, unit * UNIT_BYTES, whole.subarray(0, there));
-        whole.set(part, from);
-        part = whole;
+    const { fill, holes, pieces } = body.dirty.get(block) ?? CLEAN;
+    const wanted = maskOfRange(from, from + target.length);
+    const shown = visible(pieces, wanted & ~holes);
+    const written = shown.reduce((mask, [, units]) => mask | units, 0);
+    if (fill === "hole" || (wanted & ~written & ~holes) === 0) target.fill(0);
+    else this.#readBase(body, block * BLOCK_BYTES + from, target);
+    for (const [piece, units] of shown) {
+      const bytes = this.#upper.log.pieces.get(piece);
+      for (const [unit, unitFrom, unitTo, at] of grid(from, target.length, UNIT_BYTES)) {
+        if (!has(units, unit)) continue;
+        fillFrom(bytes, (unit - piece.unit) * UNIT_BYTES + unitFrom, target.subarray(at, at + unitTo - unitFrom));
       }
-      this.#put("unit", file, number, part);
-      units = (units | (1 << unit)) >>> 0;
-      holes = (holes & ~(1 << unit)) >>> 0;
     }
-    this.#setBlock(file, block, { ...before, units, holes });
+    if ((holes & wanted) === 0 || fill === "hole") return;
+    for (const [unit, unitFrom, unitTo, at] of grid(from, target.length, UNIT_BYTES))
+      if (has(holes, unit)) target.fill(0, at, at + unitTo - unitFrom);
   }
 
-  #putWhole(file: UpperFile, block: number, bytes: Uint8Array): void {
-    this.#upper.deleteBlock(file, block);
-    this.#recent.delete(wholeName(file, block));
-    this.#put("whole", file, block, bytes);
-    this.#setBlock(file, block, { fill: "whole", units: 0, holes: 0 });
+  #readBase({ content, shown }: FileBody, position: number, target: Uint8Array): void {
+    const length = Math.min(Math.max(shown - position, 0), target.length);
+    if (length > 0) this.#blocks.read(content, position, target.subarray(0, length));
+    target.fill(0, length);
+  }
+
+  #writeBlock(file: UpperFile, block: number, from: number, bytes: Uint8Array): void {
+    const there = Math.min(Math.max(file.body.size - block * BLOCK_BYTES, 0), BLOCK_BYTES);
+    const to = from + bytes.length;
+    const start = from - (from % UNIT_BYTES);
+    const end = Math.max(to, Math.min(there, unitsOf(to) * UNIT_BYTES));
+    let whole = bytes;
+    if (start < from || to < end) {
+      whole = new Uint8Array(end - start);
+      // Of the units at both ends, what is there already; between the file's end and what is written are zeros.
+      const before = Math.min(from, there);
+      if (start < before) this.#readBlock(file, block, start, whole.subarray(0, before - start));
+      if (to < end) this.#readBlock(file, block, to, whole.subarray(to - start));
+      whole.set(bytes, from - start);
+    }
+    this.#addPiece(file, block, start / UNIT_BYTES, whole);
+  }
+
+  #addPiece(file: UpperFile, block: number, unit: number, bytes: Uint8Array): void {
+    const piece = this.#upper.log.pieces.put(bytes, unit);
+    const { fill, holes, pieces } = file.body.dirty.get(block) ?? CLEAN;
+    this.#setBlock(file, block, { fill, holes: (holes & ~maskOf(piece)) >>> 0, pieces: [...pieces, piece] });
   }
 
   #punchUnit(file: UpperFile, block: number, unit: number): void {
-    const before = file.body.dirty.get(block) ?? CLEAN;
-    if (has(before.units, unit)) this.#upper.log.delete(this.#upper.dataKey("unit", file, block * UNITS + unit));
-    const units = (before.units & ~(1 << unit)) >>> 0;
-    const holes = (before.holes | (1 << unit)) >>> 0;
-    this.#setBlock(file, block, { ...before, units, holes });
+    const state = file.body.dirty.get(block) ?? CLEAN;
+    this.#setBlock(file, block, { ...state, holes: (state.holes | (1 << unit)) >>> 0 });
   }
 
   /** What lies in the block from byte `length` on is gone: should the file grow again, there are zeros. */
   #cutBlock(file: UpperFile, block: number, length: number): void {
-    const before = file.body.dirty.get(block) ?? CLEAN;
-    let { units, holes } = before;
-    for (const unit of unitsOf(units)) {
-      const number = block * UNITS + unit;
-      const left = length - unit * UNIT_BYTES;
-      if (left >= UNIT_BYTES) continue;
-      if (left > 0) {
-        this.#put("unit", file, number, Uint8Array.from(this.#get("unit", file, number).subarray(0, left)));
-        continue;
-      }
-      this.#upper.log.delete(this.#upper.dataKey("unit", file, number));
-      units = (units & ~(1 << unit)) >>> 0;
+    const state = file.body.dirty.get(block) ?? CLEAN;
+    const last = unitsOf(length) - 1;
+    const [shown] = visible(state.pieces, (1 << last) & ~state.holes);
+    const piece = shown?.[0];
+    if (piece !== undefined) {
+      const bytes = this.#upper.log.pieces.get(piece);
+      const start = (last - piece.unit) * UNIT_BYTES;
+      const left = length - last * UNIT_BYTES;
+      if (bytes.length > start + left) this.#addPiece(file, block, last, bytes.subarray(start, start + left));
     }
-    if (before.fill === "whole") {
-      const left = Uint8Array.from(this.#whole(file, block).subarray(0, length));
-      this.#recent.delete(wholeName(file, block));
-      this.#put("whole", file, block, left);
-      // Units beyond were never written: they are holes, should the file grow again.
-      for (let unit = Math.ceil(length / UNIT_BYTES); unit < UNITS; unit++)
-        if (!has(units, unit)) holes = (holes | (1 << unit)) >>> 0;
-    }
-    this.#setBlock(file, block, { ...before, units, holes });
+    const after = file.body.dirty.get(block) ?? CLEAN;
+    const holes = (after.holes | ~maskOfRange(0, length)) >>> 0;
+    this.#setBlock(file, block, { ...after, holes });
   }
 
   #forget(file: UpperFile, block: number, size: number): void {
     if (block * BLOCK_BYTES < size) return;
     this.#upper.deleteBlock(file, block);
-    this.#recent.delete(wholeName(file, block));
     file.body.dirty.delete(block);
   }
 
-  #setBlock(file: UpperFile, block: number, state: UpperBlock): void {
-    file.body.dirty.set(block, state);
-    const key = this.#upper.dataKey("block", file, block);
+  /** Pieces of which nothing shows any more are left out. */
+  #setBlock(file: UpperFile, block: number, { fill, holes, pieces }: UpperBlock): void {
+    const { dirty } = file.body;
+    const shown = visible(pieces, ~holes).map(([piece]) => piece);
+    const state = { fill, holes, pieces: shown.reverse() };
+    for (const piece of dirty.get(block)?.pieces ?? []) if (!shown.includes(piece)) this.#upper.log.release(piece);
+    dirty.set(block, state);
+    const key = this.#upper.blockKey(file, block);
     this.#upper.log.put(key, sealBlock(key, state));
-  }
-
-  #whole(file: UpperFile, block: number): Uint8Array {
-    const name = wholeName(file, block);
-    if (this.#era !== this.#upper.era) this.#recent.clear();
-    this.#era = this.#upper.era;
-    const known = this.#recent.get(name);
-    if (known !== undefined) return known;
-    const bytes = this.#get("whole", file, block);
-    const [oldest] = this.#recent.size === RECENT_BLOCKS ? this.#recent.keys() : [];
-    if (oldest !== undefined) this.#recent.delete(oldest);
-    this.#recent.set(name, bytes);
-    return bytes;
-  }
-
-  #put(kind: "unit" | "whole", file: UpperFile, number: number, bytes: Uint8Array): void {
-    const key = this.#upper.dataKey(kind, file, number);
-    this.#upper.log.put(key, sealBytes(key, bytes));
-  }
-
-  /** @throws {StoreError} FORMAT_INVALID if it is damaged or lost */
-  #get(kind: "unit" | "whole", file: UpperFile, number: number): Uint8Array {
-    const key = this.#upper.dataKey(kind, file, number);
-    return openBytes(key, this.#upper.log.get(key) ?? LOST, `${kind} ${number} of node ${file.ino}`);
   }
 }
 
@@ -290,22 +255,33 @@ export function isUpperFile(entry: Entry): entry is UpperFile {
   return entry instanceof UpperNode && entry.body.type === "file";
 }
 
-/** Those of a page of the kernel's. */
-export const UNIT_BYTES: number = BLOCK_BYTES / UNITS;
-const RECENT_BLOCKS = 16;
-const CLEAN: UpperBlock = { fill: "base", units: 0, holes: 0 };
-const LOST = new Uint8Array(0);
-
-function wholeName({ ino }: UpperFile, block: number): string {
-  return `${ino} ${block}`;
-}
+const CLEAN: UpperBlock = { fill: "base", holes: 0, pieces: [] };
 
 function has(mask: number, unit: number): boolean {
   return (mask & (1 << unit)) !== 0;
 }
 
-function unitsOf(mask: number): number[] {
-  return Array.from({ length: UNITS }, (_, unit) => unit).filter((unit) => has(mask, unit));
+function maskOf({ unit, length }: UpperPiece): number {
+  return maskOfRange(unit * UNIT_BYTES, unit * UNIT_BYTES + length);
+}
+
+/** Units of a block that bytes from `from` to before `to`, at least one, are in. */
+function maskOfRange(from: number, to: number): number {
+  const first = Math.floor(from / UNIT_BYTES);
+  return (-1 >>> (UNITS - unitsOf(to) + first)) << first;
+}
+
+/** Pieces that show in some of the units, each with those that it shows in. The last one first. */
+function visible(pieces: readonly UpperPiece[], units: number): (readonly [piece: UpperPiece, units: number])[] {
+  const shown: (readonly [UpperPiece, number])[] = [];
+  let left = units;
+  for (let i = pieces.length - 1; i >= 0 && left !== 0; i--) {
+    const piece = pieces[i];
+    const mask = piece === undefined ? 0 : maskOf(piece) & left;
+    if (piece !== undefined && mask !== 0) shown.push([piece, mask]);
+    left &= ~mask;
+  }
+  return shown;
 }
 
 /** `source` from byte `from` on, then zeros. */
@@ -316,7 +292,7 @@ function fillFrom(source: Uint8Array, from: number, target: Uint8Array): void {
 }
 
 /** The pieces of a range on a grid: which one, from and to which byte of it, and where that begins in the range. */
-function* pieces(
+function* grid(
   position: number,
   length: number,
   size: number,

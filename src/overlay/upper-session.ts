@@ -45,7 +45,7 @@ export class UpperSession {
   async sync(syscall: string): Promise<void> {
     await this.change(syscall, undefined, () => undefined);
     try {
-      await this.upper.log.kv.barrier();
+      await this.upper.log.barrier();
     } catch (error) {
       throw writeError(error, syscall, undefined);
     }

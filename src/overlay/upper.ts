@@ -251,9 +251,8 @@ export class Upper {
     return this.#handles.has(ino);
   }
 
-  /** The key of what belongs to a file. @param number of the block or unit */
-  dataKey(kind: "block" | "unit" | "whole", node: UpperNode, number: number): Buffer {
-    return numberKey(kind, this.#id, node.ino, number);
+  blockKey(node: UpperNode, block: number): Buffer {
+    return numberKey("block", this.#id, node.ino, block);
   }
 
   #discard(node: UpperNode): void {
@@ -265,19 +264,14 @@ export class Upper {
     if (body.type === "file") for (const block of body.dirty.keys()) this.deleteBlock(node, block);
   }
 
-  /** Deletes the records of a block; it is up to the caller to forget it. */
+  /** Deletes the record of a block, and its bytes; it is up to the caller to forget it. */
   deleteBlock(node: UpperNode, block: number): void {
     const state = node.body.type === "file" ? node.body.dirty.get(block) : undefined;
     if (state === undefined) return;
-    this.log.delete(this.dataKey("block", node, block));
-    if (state.fill === "whole") this.log.delete(this.dataKey("whole", node, block));
-    for (let i = 0; i < UNITS; i++)
-      if ((state.units & (1 << i)) !== 0) this.log.delete(this.dataKey("unit", node, block * UNITS + i));
+    this.log.delete(this.blockKey(node, block));
+    for (const piece of state.pieces) this.log.release(piece);
   }
 }
-
-/** Units of 4 KiB in a block. */
-export const UNITS = 32;
 
 const WHITEOUT = 0;
 const PERMISSIONS = 0o7777;
