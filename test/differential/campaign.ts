@@ -9,8 +9,8 @@ import { Scratch } from "./scratch.ts";
  *
  *   npm run campaign -- --sequences 5000 --length 300
  *
- * It goes on after a difference and ends with those seeds, and with 1 if there are any. One that was stopped goes on with
- * `--from SEED`, the seed after the last that it printed. A seed says it all: the same one runs the same sequences again.
+ * It goes on after a difference and ends with those seeds, and with 1 if there are any. SIGINT and SIGTERM stop it after the
+ * seed that it is at; `--from SEED` goes on from there. A seed says it all: the same one runs the same sequences again.
  */
 const { values } = parseArgs({
   options: {
@@ -26,8 +26,11 @@ const kernels: readonly (KernelOptions | undefined)[] = isRoot()
 /** Sequences of one seed. */
 const BATCH = 10;
 
+let stopped = false;
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (stopped = true));
+
 const failed: number[] = [];
-for (let seed = from; (seed - 1) * BATCH < sequences; seed++) {
+for (let seed = from; (seed - 1) * BATCH < sequences && !isStopped(); seed++) {
   const kernel = kernels[seed % kernels.length];
   const began = Date.now();
   try {
@@ -47,4 +50,8 @@ for (let seed = from; (seed - 1) * BATCH < sequences; seed++) {
 if (failed.length > 0) {
   console.log(`seeds with differences: ${failed.join(" ")}`);
   process.exitCode = 1;
+}
+
+function isStopped(): boolean {
+  return stopped;
 }

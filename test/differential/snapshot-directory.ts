@@ -1,5 +1,7 @@
 import { closeSync, readSync } from "node:fs";
+import { errnoOf } from "../../src/errors.ts";
 import { DirectoryHandle } from "../../src/sys/directory-handle.ts";
+import type { Stat } from "../../src/sys/stat.ts";
 import { knownTime, type Snapshot, statFields } from "./operations.ts";
 import { hashOf, nodeFields } from "./model-tree.ts";
 
@@ -12,7 +14,11 @@ export function snapshotDirectory(path: string): Snapshot {
   return snapshot;
 
   function visit(directory: DirectoryHandle, name: string | undefined, at: string): void {
-    const stat = name === undefined ? directory.statSelf() : directory.stat(name);
+    const stat = name === undefined ? directory.statSelf() : statOf(directory, name);
+    if (typeof stat === "string") {
+      snapshot.set(at, { error: stat });
+      return;
+    }
     const { type, mtimeSec, mtimeNsec, rdevMajor, rdevMinor } = stat;
     const inode = `${stat.device} ${stat.ino}`;
     if (!first.has(inode)) first.set(inode, at);
@@ -34,6 +40,17 @@ export function snapshotDirectory(path: string): Snapshot {
       using inner = directory.openDirectory(name);
       for (const entry of inner.list()) visit(inner, entry, `${at}/${entry}`);
     }
+  }
+}
+
+/** @returns why it fails for a name that the directory lists: as a whiteout that overlayfs shows */
+function statOf(directory: DirectoryHandle, name: string): Stat | string {
+  try {
+    return directory.stat(name);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    return code;
   }
 }
 

@@ -194,7 +194,11 @@ export async function snapshotView(view: Reading): Promise<Snapshot> {
   const first = new Map<bigint, string>();
   const visit = async (at: string): Promise<void> => {
     const path = pathOf(`/${at}`);
-    const stats = await fs.lstat(path, { bigint: true });
+    const stats = await fs.lstat(path, { bigint: true }).catch((error: unknown) => errnoOf(error));
+    if (typeof stats !== "object") {
+      snapshot.set(at, { error: stats ?? "" });
+      return;
+    }
     if (!first.has(stats.ino)) first.set(stats.ino, at);
     const xattrs: [string, string][] = [];
     for (const name of await fs.llistxattr(path))
