@@ -12,6 +12,10 @@ export interface Command {
   readonly options?: readonly Option[];
   /** Which of `args` may be given as -n, --name instead. */
   readonly nameAt?: number;
+  /** Takes a program and its arguments, after "--". */
+  readonly program?: boolean;
+  /** The exit code of all its failures, where the codes that failures have belong to the program. */
+  readonly failureExit?: number;
   /** Takes long enough for --ndjson. */
   readonly long?: boolean;
   /** For programs: neither in the help nor in completions. */
@@ -26,6 +30,8 @@ export interface Command {
 export interface Call {
   readonly command: Command;
   readonly args: readonly string[];
+  /** What stands after "--", if the verb takes a program; at least one word then. */
+  readonly program: readonly string[];
   readonly options: Options;
   readonly output: Output;
   readonly interrupt: Interrupt;

@@ -23,6 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
     colors: mayColor() && !argv.includes("--no-color"),
   });
   const interrupt = new Interrupt();
+  let failureExit: number | undefined;
   try {
     const parsed = parseCommandLine(argv, COMMANDS, version());
     if (parsed.type === "nothing") {
@@ -35,15 +36,16 @@ async function main(argv: readonly string[]): Promise<number> {
       await output.text(parsed.text);
       return 0;
     }
-    const { command, args, options } = parsed;
-    output = outputFor(options);
-    return await command.run({ command, args, options, output, interrupt, text: callText(argv), commands: COMMANDS });
+    ({ failureExit } = parsed.command);
+    output = outputFor(parsed.options);
+    return await parsed.command.run({ ...parsed, output, interrupt, text: callText(argv), commands: COMMANDS });
   } catch (caught) {
     // Whatever broke an aborted operation off, be it its input's end, the signal is what it was.
     const reason: unknown = interrupt.signal.reason;
     const error = reason instanceof Interrupted ? reason : caught;
     if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
-    const failure = failureOf(error);
+    const known = failureOf(error);
+    const failure = error instanceof Interrupted ? known : { ...known, exit: failureExit ?? known.exit };
     await output.fail(failure, error).catch(() => undefined);
     return failure.exit;
   }

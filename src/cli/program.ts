@@ -1,12 +1,12 @@
 import { Command as Commander, CommanderError, Option as CommanderOption } from "commander";
 import { StoreError } from "../errors.ts";
-import type { Command } from "./command.ts";
+import type { Call, Command } from "./command.ts";
 import { GLOBAL_OPTIONS, NDJSON_OPTION, Options } from "./options.ts";
 import type { Option } from "./options.ts";
 
 /** What a command line says. */
 export type Parsed =
-  | { readonly type: "call"; readonly command: Command; readonly args: readonly string[]; readonly options: Options }
+  | ({ readonly type: "call" } & Pick<Call, "command" | "args" | "program" | "options">)
   | { readonly type: "help"; readonly text: string }
   /** No verb at all: the help is the answer, but nothing was done. */
   | { readonly type: "nothing"; readonly text: string };
@@ -33,7 +33,10 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
     const verb = define(program, command);
     verb.action(() => {
       const options = new Options(merged(program.opts(), verb.opts()));
-      parsed = { type: "call", command, args: allArgs(command, verb.args, options.text("name")), options };
+      const words = command.program === true ? programIn(argv, command) : [];
+      const given = verb.args.slice(0, verb.args.length - words.length);
+      const args = allArgs(command, given, options.text("name"));
+      parsed = { type: "call", command, args, program: words, options };
     });
   }
   try {
@@ -63,7 +66,7 @@ function define(program: Commander, command: Command): Commander {
   const verb = parent
     .command(last, { hidden })
     .description(command.summary)
-    .usage(["[options]", ...command.args].join(" "))
+    .usage(["[options]", ...argsOf(command)].join(" "))
     // How many there may be depends on -n: `allArgs` counts.
     .allowExcessArguments();
   addOptions(verb, command.options ?? []);
@@ -101,6 +104,22 @@ function merged(global: Record<string, unknown>, own: Record<string, unknown>): 
   return { ...global, ...own, color: global["color"] === true && own["color"] === true };
 }
 
+function argsOf({ args, program = false }: Command): string[] {
+  return program ? [...args, "-- CMD…"] : [...args];
+}
+
+/** @throws {StoreError} USAGE if there is none */
+function programIn(argv: readonly string[], command: Command): string[] {
+  const at = argv.indexOf("--");
+  const program = at < 0 ? [] : argv.slice(at + 1);
+  if (program.length > 0) return program;
+  throw new StoreError("USAGE", { reason: "missing -- CMD", hint: callOf(command) });
+}
+
+function callOf(command: Command): string {
+  return `delta0 ${[command.name, ...argsOf(command)].join(" ")}`;
+}
+
 /** @throws {StoreError} USAGE if there are too few or too many */
 function allArgs(command: Command, given: readonly string[], name: string | undefined): string[] {
   const { args, nameAt } = command;
@@ -108,7 +127,7 @@ function allArgs(command: Command, given: readonly string[], name: string | unde
   const missing = (): StoreError =>
     new StoreError("USAGE", {
       reason: `missing ${(args[all.length] ?? "").replace(/[[\]…]/g, "")}`,
-      hint: `delta0 ${[command.name, ...args].join(" ")}`,
+      hint: callOf(command),
     });
   if (name !== undefined && nameAt !== undefined) {
     if (all.length < nameAt) throw missing();
@@ -118,7 +137,7 @@ function allArgs(command: Command, given: readonly string[], name: string | unde
   if (all.length > args.length && !args.some((arg) => arg.includes("…")))
     throw new StoreError("USAGE", {
       reason: `"${all[args.length] ?? ""}" is one argument too many`,
-      hint: `delta0 ${[command.name, ...args].join(" ")}`,
+      hint: callOf(command),
     });
   return all;
 }
