@@ -27,9 +27,18 @@ export class Lock implements Disposable {
 
 /** Locks the file at `path`, made if missing. @returns undefined if another holds it, in this process or another */
 export function tryLock(path: HostPath): Lock | undefined {
+  return tryLockAt(path, constants.O_RDWR | constants.O_CREAT);
+}
+
+/** As `tryLock`, for a directory that is there. */
+export function tryLockDirectory(path: HostPath): Lock | undefined {
+  return tryLockAt(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+function tryLockAt(path: HostPath, flags: number): Lock | undefined {
   const file = nodePath(path);
   while (true) {
-    const fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const fd = openSync(file, flags, 0o600);
     let kept = false;
     try {
       if (libc().flock(fd, LOCK_EX | LOCK_NB) < 0) {
