@@ -36,6 +36,7 @@ export function writeHooks(paths: HookPaths, command: readonly string[]): void {
     `exports=${quoted(paths.exports)}`,
     `private=${quoted(paths.privateExports)}`,
     `lock=${quoted(paths.mountLock)}`,
+    `turn=${quoted(`${paths.lxc}/post-stop.lock`)}`,
   ].join("\n");
   for (const hook of ["pre-start", "post-stop"] as const) {
     const body = hook === "pre-start" ? preStart(delta0) : postStop(delta0);
@@ -159,6 +160,14 @@ function postStop(delta0: string): string {
   return `if [ "\${LXC_TARGET-}" = reboot ]; then exit 0; fi
 if [ ! -d "\${upper%/*}/work" ] && [ ! -d "\${upper%/*}/capturing" ]; then exit 0; fi
 
+if command -v flock >/dev/null; then
+  # Whoever has claimed the container captures it.
+  if ! flock -n "$dir" true; then exit 0; fi
+  # Of many that stop at once some are captured here, one at a time, and the next command captures the others.
+  exec 9>>"$turn"
+  if ! flock -w ${TURN_SECONDS} 9; then exit 0; fi
+fi
+
 if ! bounded ${POST_STOP_SECONDS} ${delta0} post-stop; then
   said="not captured, the next command will do it: $said"
 fi
@@ -171,6 +180,8 @@ exit 0
 const PRE_START_SECONDS = 600;
 /** lxc-stop waits for it. */
 const POST_STOP_SECONDS = 300;
+/** As does each of many. */
+const TURN_SECONDS = 1;
 
 /** One word for a POSIX shell. */
 function quoted(word: string): string {
