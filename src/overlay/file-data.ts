@@ -26,6 +26,13 @@ export function dataPieces(data: FileData, encoding: NameEncoding | null | undef
   throw typeError("data", "of type string or an instance of Buffer, TypedArray, or DataView", data);
 }
 
+/** The bytes of `data` if they are one piece: not copied, as above. */
+export function wholePiece(data: FileData, encoding: NameEncoding | null | undefined): Uint8Array | undefined {
+  if (typeof data !== "string" && !ArrayBuffer.isView(data)) return undefined;
+  const bytes = typeof data === "string" ? Buffer.from(data, (encoding ?? "utf8") as BufferEncoding) : bytesOf(data);
+  return bytes.length > PIECE_BYTES ? undefined : bytes;
+}
+
 function isIterable(data: unknown): data is Iterable<Piece> | AsyncIterable<Piece> {
   return typeof data === "object" && data !== null && (Symbol.iterator in data || Symbol.asyncIterator in data);
 }

@@ -16,6 +16,10 @@ export function readOnlyWrites(core: ViewCore): Writes {
     open: async (path, flags) => core.open(path, flags),
     // No file is open for writing.
     write: () => Promise.reject(fileError("EBADF", "write")),
+    put: async (path, flags, _mode, bytes) => {
+      core.close(core.open(path, flags));
+      if (bytes.length > 0) throw fileError("EBADF", "write");
+    },
     sync: async () => undefined,
     punchHole: () => refuse("fallocate"),
     truncate: either("truncate"),

@@ -21,7 +21,7 @@ const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_TRUNC, S_IFREG } = constants;
 /** Calls that open files and change their bytes. */
 export class UpperFileWrites implements Pick<
   Writes,
-  "open" | "write" | "truncate" | "punchHole" | "sync" | "copyFile"
+  "open" | "write" | "put" | "truncate" | "punchHole" | "sync" | "copyFile"
 > {
   readonly #session: UpperSession;
   readonly #names: UpperNameWrites;
@@ -69,14 +69,9 @@ export class UpperFileWrites implements Pick<
   async write(file: OpenFile, bytes: Uint8Array, position: number | null): Promise<number> {
     let moved: { readonly from: number; readonly to: number } | undefined;
     const work = (): number => {
-      if (!isWritable(file.flags)) throw fileError("EBADF", "write");
-      if (bytes.length === 0) return 0;
-      const size = this.#session.entry(file, "write").size;
-      // Also with a position: pwrite(2), "BUGS".
-      const at = (file.flags & O_APPEND) !== 0 ? size : (position ?? file.position);
-      if (at > MAX_FILE_BYTES - bytes.length) throw fileError("EFBIG", "write");
-      this.#changeFile(file, (node) => this.#session.bytes.write(node, bytes, at));
-      if (position === null) moved = { from: file.position, to: (file.position = at + bytes.length) };
+      const from = file.position;
+      this.#write(file, bytes, position);
+      if (file.position !== from) moved = { from, to: file.position };
       return bytes.length;
     };
     try {
@@ -85,6 +80,29 @@ export class UpperFileWrites implements Pick<
       if (moved !== undefined && file.position === moved.to) file.position = moved.from;
       throw error;
     }
+  }
+
+  #write(file: OpenFile, bytes: Uint8Array, position: number | null): void {
+    if (!isWritable(file.flags)) throw fileError("EBADF", "write");
+    if (bytes.length === 0) return;
+    const size = this.#session.entry(file, "write").size;
+    // Also with a position: pwrite(2), "BUGS".
+    const at = (file.flags & O_APPEND) !== 0 ? size : (position ?? file.position);
+    if (at > MAX_FILE_BYTES - bytes.length) throw fileError("EFBIG", "write");
+    this.#changeFile(file, (node) => this.#session.bytes.write(node, bytes, at));
+    if (position === null) file.position = at + bytes.length;
+  }
+
+  put(path: PathLike, flags: number, mode: number, bytes: Uint8Array): Promise<void> {
+    const { core } = this.#session;
+    return this.#session.change("open", displayPath(path), () => {
+      const fd = this.#open(path, flags, mode);
+      try {
+        if (bytes.length > 0) this.#write(core.opened(fd, "write"), bytes, null);
+      } finally {
+        core.close(fd);
+      }
+    });
   }
 
   truncate(target: Target, size: number): Promise<void> {

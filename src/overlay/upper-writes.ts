@@ -12,6 +12,7 @@ export function upperWrites(session: UpperSession): Writes {
   return {
     open: (path, flags, mode) => files.open(path, flags, mode),
     write: (file, bytes, position) => files.write(file, bytes, position),
+    put: (path, flags, mode, bytes) => files.put(path, flags, mode, bytes),
     truncate: (target, size) => files.truncate(target, size),
     punchHole: (file, start, length) => files.punchHole(file, start, length),
     sync: (file, syscall) => files.sync(file, syscall),

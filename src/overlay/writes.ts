@@ -23,6 +23,8 @@ export interface Writes {
   open(path: PathLike, flags: number, mode: number): Promise<number>;
   /** pwrite(2), or write(2) where `position` is null. @returns how many bytes: all, unless the file would be too large */
   write(file: OpenFile, bytes: Uint8Array, position: number | null): Promise<number>;
+  /** Opens a file, writes to it and closes it, all in one. @param flags those of open(2) */
+  put(path: PathLike, flags: number, mode: number, bytes: Uint8Array): Promise<void>;
   truncate(target: Target, size: number): Promise<void>;
   /** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE. */
   punchHole(file: OpenFile, start: number, length: number): Promise<void>;
