@@ -230,8 +230,8 @@ function recordChanges(changes: readonly RefChange[], upper: SharedUpper | "over
 type Owned = Disposable | AsyncDisposable;
 
 /**
- * So large are the tables, too. With 2 MiB importing takes twice as long: each is synced. LevelDB maps what it reads itself,
- * which is little, see `Tables`, and at most 64 of them. docs/design.md, "Storage".
+ * So large are the tables, too, each of which is synced. After a full disk, LevelDB needs as much room, twice, to open again.
+ * docs/design.md, "Storage".
  */
 const CHUNK_WRITE_BUFFER_BYTES = 4 << 20;
 
