@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
+import { ACCESS_ACL, type Acl, decodeAcl, DEFAULT_ACL, encodeAcl, isCompleteAcl } from "../format/acl.ts";
 import type { Xattr } from "../model/node.ts";
-import { ACCESS_ACL, type Acl, decodeAcl, DEFAULT_ACL, encodeAcl, isCompleteAcl, withAccessAcl } from "./acl.ts";
+import { withAccessAcl } from "./acl.ts";
 import {
   type Caller,
   isOf,

@@ -1,3 +1,4 @@
+import { ACCESS_ACL, DEFAULT_ACL } from "../format/acl.ts";
 import type { Xattr } from "../model/node.ts";
 import { aclText } from "./acl-text.ts";
 import {
@@ -64,8 +65,8 @@ export function charsetRecords(records: readonly PaxRecord[]): PaxRecord[] {
 const PAX_METADATA = { mode: 0o644, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0 };
 const NAME_KEYS: ReadonlySet<string> = new Set(["path", "linkpath", "GNU.sparse.name"]);
 const ACL_KEYS: ReadonlyMap<string, string> = new Map([
-  ["system.posix_acl_access", "SCHILY.acl.access"],
-  ["system.posix_acl_default", "SCHILY.acl.default"],
+  [ACCESS_ACL, "SCHILY.acl.access"],
+  [DEFAULT_ACL, "SCHILY.acl.default"],
 ]);
 
 /** As GNU tar has it, since a key ends at its first "="; only where it must, since bsdtar takes keys as they are. */

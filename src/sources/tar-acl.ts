@@ -1,5 +1,18 @@
 import { readFileSync } from "node:fs";
 import { errnoOf } from "../errors.ts";
+import {
+  type AclEntry,
+  encodeAcl,
+  GROUP,
+  GROUP_OBJ,
+  isNamed,
+  MASK,
+  NO_ID,
+  OTHER,
+  sortedAcl,
+  USER,
+  USER_OBJ,
+} from "../format/acl.ts";
 import { MalformedTar } from "./tar-malformed.ts";
 
 /**
@@ -7,7 +20,7 @@ import { MalformedTar } from "./tar-malformed.ts";
  * entries `tag:qualifier:permissions[:id]` parted by commas or newlines. A named entry's id is its fourth field, else
  * its qualifier if that is a number, else what this host's account of that name has, as when GNU tar unpacks.
  *
- * Source: linux/posix_acl_xattr.h, star(5) of schilytools.
+ * Source: star(5) of schilytools.
  *
  * @throws {MalformedTar} if it is none, or names an account that this host does not have
  */
@@ -17,42 +30,9 @@ export function aclValue(text: string): Uint8Array {
     return entry === "" ? [] : [parseEntry(entry)];
   });
   const tags = new Set(entries.map((entry) => entry.tag));
-  const named = tags.has(USER) || tags.has(GROUP);
-  if (![USER_OBJ, GROUP_OBJ, OTHER].every((tag) => tags.has(tag)) || (named && !tags.has(MASK)))
+  if (![USER_OBJ, GROUP_OBJ, OTHER].every((tag) => tags.has(tag)) || ([...tags].some(isNamed) && !tags.has(MASK)))
     throw new MalformedTar("has an incomplete ACL");
-  // The order in which libacl hands it to the kernel.
-  entries.sort((a, b) => a.tag - b.tag || a.id - b.id);
-  const value = Buffer.alloc(4 + 8 * entries.length);
-  value.writeUInt32LE(VERSION, 0);
-  for (const [i, { tag, permissions, id }] of entries.entries()) {
-    value.writeUInt16LE(tag, 4 + 8 * i);
-    value.writeUInt16LE(permissions, 6 + 8 * i);
-    value.writeUInt32LE(id, 8 + 8 * i);
-  }
-  return value;
-}
-
-/** True for one that says no more than a mode: the kernel keeps no xattr for it. */
-export function isMinimalAcl(value: Uint8Array): boolean {
-  return value.length === 4 + 8 * 3;
-}
-
-/** The mode of a file that has this access ACL, as the kernel keeps the two in step; `mode` if the value is none. */
-export function modeUnderAcl(mode: number, value: Uint8Array): number {
-  const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  const permissions = new Map<number, number>();
-  for (let at = 4; at + 8 <= view.length; at += 8)
-    permissions.set(view.readUInt16LE(at), view.readUInt16LE(at + 2) & 7);
-  const [user, other] = [permissions.get(USER_OBJ), permissions.get(OTHER)];
-  const group = permissions.get(MASK) ?? permissions.get(GROUP_OBJ);
-  if (user === undefined || group === undefined || other === undefined) return mode;
-  return (mode & ~0o777) | (user << 6) | (group << 3) | other;
-}
-
-interface AclEntry {
-  readonly tag: number;
-  readonly permissions: number;
-  readonly id: number;
+  return encodeAcl(sortedAcl(entries));
 }
 
 function parseEntry(entry: string): AclEntry {
@@ -101,15 +81,6 @@ function readIfThere(file: string): string {
     throw error;
   }
 }
-
-const VERSION = 2;
-const USER_OBJ = 0x01;
-const USER = 0x02;
-const GROUP_OBJ = 0x04;
-const GROUP = 0x08;
-const MASK = 0x10;
-const OTHER = 0x20;
-const NO_ID = 0xffffffff;
 
 const KINDS: ReadonlyMap<string, { readonly tag: number; readonly named?: number }> = new Map([
   ["user", { tag: USER_OBJ, named: USER }],

@@ -1,6 +1,7 @@
+import { ACCESS_ACL, completeAcl, DEFAULT_ACL, isModeAcl } from "../format/acl.ts";
 import { byteString } from "../model/name.ts";
 import type { Xattr } from "../model/node.ts";
-import { aclValue, isMinimalAcl } from "./tar-acl.ts";
+import { aclValue } from "./tar-acl.ts";
 import { MalformedTar } from "./tar-malformed.ts";
 
 /** What the extended headers before an entry say, over what the archive's global ones say. */
@@ -107,11 +108,12 @@ export class PaxRecords {
   }
 
   #addAcl(found: Map<string, Uint8Array>, kind: "access" | "default"): void {
-    const name = `system.posix_acl_${kind}`;
+    const name = kind === "access" ? ACCESS_ACL : DEFAULT_ACL;
     const text = this.text(`SCHILY.acl.${kind}`);
     if (text === undefined || found.has(name)) return;
     const value = aclValue(text);
-    if (kind === "default" || !isMinimalAcl(value)) found.set(name, value);
+    const acl = kind === "access" ? completeAcl(value) : undefined;
+    if (acl === undefined || !isModeAcl(acl)) found.set(name, value);
   }
 
   #set(keyword: string, value: Buffer): void {

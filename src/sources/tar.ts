@@ -1,3 +1,4 @@
+import { ACCESS_ACL, completeAcl, modeUnderAcl } from "../format/acl.ts";
 import type { ContentWriter, RawChange } from "../model/change.ts";
 import { byteString, displayName, ROOT, type TreePath } from "../model/name.ts";
 import type { Content, Metadata } from "../model/node.ts";
@@ -10,7 +11,6 @@ import {
   sparseMapOfRecords,
   sparseSize,
 } from "./gnu-sparse.ts";
-import { modeUnderAcl } from "./tar-acl.ts";
 import { blockKind, TAR_BLOCK_BYTES, TarHeader } from "./tar-header.ts";
 import { TarInput } from "./tar-input.ts";
 import { MalformedTar } from "./tar-malformed.ts";
@@ -228,10 +228,11 @@ class TarReader {
     const { sec, nsec } = pax.time("mtime") ?? { sec: header.mtime, nsec: 0 };
     if (!Number.isSafeInteger(sec)) throw new MalformedTar("has a time that is out of range");
     const xattrs = pax.xattrs(acls);
-    const acl = xattrs.find(({ name }) => name === "system.posix_acl_access");
+    const value = xattrs.find(({ name }) => name === ACCESS_ACL)?.value;
+    const acl = value && completeAcl(value);
     return {
       // bsdtar writes the group's own permissions there, where a file that has an ACL shows its mask.
-      mode: acl === undefined ? header.mode : modeUnderAcl(header.mode, acl.value),
+      mode: acl === undefined ? header.mode : modeUnderAcl(acl, header.mode),
       uid: inRange(pax.number("uid") ?? header.uid, "owner"),
       gid: inRange(pax.number("gid") ?? header.gid, "group"),
       mtimeSec: sec,

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { encodeAcl, type Acl, type AclEntry } from "../../src/overlay/acl.ts";
+import { encodeAcl, type Acl, type AclEntry } from "../../src/format/acl.ts";
 import type { Caller } from "../../src/overlay/credentials.ts";
 
 /** Few, so that callers, owners and ACLs meet. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { constants } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ACCESS_ACL, type Acl, decodeAcl, DEFAULT_ACL, encodeAcl, isCompleteAcl } from "../../src/overlay/acl.ts";
+import { ACCESS_ACL, type Acl, decodeAcl, DEFAULT_ACL, encodeAcl, isCompleteAcl } from "../../src/format/acl.ts";
 import type { Owned } from "../../src/overlay/credentials.ts";
 import {
   afterChange,

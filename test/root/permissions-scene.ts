@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, constants, lchownSync, lstatSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { encodeAcl, type Acl } from "../../src/overlay/acl.ts";
+import { encodeAcl, type Acl } from "../../src/format/acl.ts";
 import type { Caller, Owned } from "../../src/overlay/credentials.ts";
 import { AT_FDCWD, libc } from "../../src/sys/libc.ts";
 import { readXattrs } from "../../src/sys/xattrs.ts";
