@@ -1,6 +1,6 @@
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
-import { digestKey, historyKey, idOfKey, kindRange, nameKey } from "../format/keys.ts";
+import { digestKey, historyKey, idOfKey, kindRange, nameKey, namePrefixRange } from "../format/keys.ts";
 import { pack } from "../format/packing.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
@@ -47,9 +47,15 @@ export class Refs {
     return ref?.type === "container" && ref.lxcPath === lxcPath;
   }
 
-  /** All names in byte order, over one consistent state. A damaged record is handed to `damaged` and left out. */
-  async *list(damaged: (name: string, error: StoreError) => void): AsyncGenerator<readonly [name: string, ref: Ref]> {
-    for await (const [key, bytes] of this.#meta.iterate(kindRange("ref"))) {
+  /**
+   * All names, or those with this beginning, in byte order, over one consistent state. A damaged record is handed to `damaged`
+   * and left out.
+   */
+  async *list(
+    damaged: (name: string, error: StoreError) => void,
+    prefix = "",
+  ): AsyncGenerator<readonly [name: string, ref: Ref]> {
+    for await (const [key, bytes] of this.#meta.iterate(namePrefixRange("ref", prefix))) {
       const name = byteString(key.subarray(1));
       let ref: Ref;
       try {

@@ -47,6 +47,12 @@ export function nameKey(kind: "ref" | "setting", name: string): Buffer {
   return key;
 }
 
+/** Bounds of the keys of names that begin with `prefix`, which is ASCII. */
+export function namePrefixRange(kind: "ref" | "setting", prefix: string): { gte: Buffer; lt: Buffer } {
+  const gte = nameKey(kind, prefix);
+  return { gte, lt: prefix === "" ? kindRange(kind).lt : Buffer.concat([gte, Buffer.of(0xff)]) };
+}
+
 /** @param sequence integer, 0 ≤ sequence ≤ 2^53 - 1 */
 export function historyKey(sequence: number): Buffer {
   return Buffer.concat([Buffer.of(KIND.history), idKey(sequence)]);

@@ -86,16 +86,41 @@ export function refuseHiddenLinks(upper: string): void {
  * @throws {StoreError} REFUSED while the upper is mounted
  */
 export async function replaceUpper(upper: string, make: (path: string) => void | Promise<void>): Promise<void> {
+  await prepareUpper(upper, make);
+  usePreparedUpper(upper);
+}
+
+/** The first half of `replaceUpper`: the new one is whole and durable beside `upper`. Nothing of it is left if that fails. */
+export async function prepareUpper(upper: string, make: (path: string) => void | Promise<void>): Promise<void> {
   requireUnmounted(upper);
-  const { parent, name, spare } = placesOf(upper);
+  const { parent, spare } = placesOf(upper);
   mkdirSync(parent, { recursive: true });
   using handle = DirectoryHandle.open(parent);
   removeIfThere(handle, spare);
-  await make(`${upper}${SPARE_SUFFIX}`);
-  syncFilesystem(parent);
+  try {
+    await make(`${upper}${SPARE_SUFFIX}`);
+    syncFilesystem(parent);
+  } catch (error) {
+    removeIfThere(handle, spare);
+    throw error;
+  }
+}
+
+/** The second half of `replaceUpper`. @throws {StoreError} REFUSED while the upper is mounted */
+export function usePreparedUpper(upper: string): void {
   requireUnmounted(upper);
+  const { parent, name, spare } = placesOf(upper);
+  using handle = DirectoryHandle.open(parent);
   handle.rename(spare, handle, name, { exchange: isDirectory(upper) });
   handle.sync();
+  removeIfThere(handle, spare);
+}
+
+/** Of a change that was never made: what was prepared for it goes. */
+export function dropPreparedUpper(upper: string): void {
+  const { parent, spare } = placesOf(upper);
+  if (!isDirectory(`${upper}${SPARE_SUFFIX}`)) return;
+  using handle = DirectoryHandle.open(parent);
   removeIfThere(handle, spare);
 }
 

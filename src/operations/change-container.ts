@@ -4,9 +4,10 @@ import type { Digest } from "../model/digest.ts";
 import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { SharedUpper } from "../overlay/shared-upper.ts";
-import { removeUpper, replaceUpper } from "../lxc/upper.ts";
+import { prepareUpper, removeUpper, replaceUpper, usePreparedUpper } from "../lxc/upper.ts";
 import { writeDelta } from "../sinks/delta.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
+import type { Store } from "../store.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
@@ -24,6 +25,11 @@ export interface ContainerChange {
   readonly layers?: readonly Layer[];
   /** Whose fold it is. */
   readonly upper?: SharedUpper;
+  /**
+   * The upper that it will have is made before the record is changed: what cannot be made changes nothing. One that is not made
+   * yet for the present state is not made for the new one either.
+   */
+  readonly isReadyFirst?: boolean;
 }
 
 /**
@@ -35,23 +41,34 @@ export interface ContainerChange {
  * @throws {StoreError} REFUSED if it was started meanwhile
  */
 export async function changeContainer(context: Context, change: ContainerChange): Promise<void> {
-  const { name, before, others = [], layers = [], upper } = change;
+  const { store } = context;
+  const { name, before, isReadyFirst = false } = change;
   const { ref, state } = before;
   const after: ContainerRef = { ...change.after, generation: ref.generation + 1 };
   const directory = state === "stopped" ? directoryOf(name, ref) : undefined;
-  if (directory !== undefined && ref.lxcPath !== null) {
-    announceChange(name, ref, directory, ref.lxcPath);
-  }
-  await context.store.change(context.command, [{ name, before: ref, after }, ...others], layers, upper);
-  if (directory === undefined) return;
+  if (directory === undefined || ref.lxcPath === null) return await recordChange(context, change, after);
+  const others = announced.get(store) ?? new Set();
+  announced.set(store, others.add(name));
   try {
-    await renewDirectory(context, directory, after);
-  } catch (error) {
-    // It is changed all the same: the next start finds `pending`, and makes the upper as the record has it.
-    const known = asStoreError(error, `renewing ${directory}`);
-    if (!(known instanceof StoreError)) throw error;
-    warn(context, known.message);
+    announceChange(name, ref, directory, ref.lxcPath);
+    const isReady = isReadyFirst && (await prepareUpperFor(context, directory, after));
+    await recordChange(context, change, after);
+    await renewDirectory(context, directory, after, isReady);
+  } finally {
+    others.delete(name);
   }
+}
+
+/** True from the mark that announces a change until that is made, or has failed. */
+export function isBeingChanged(store: Store, name: string): boolean {
+  return announced.get(store)?.has(name) ?? false;
+}
+
+const announced = new WeakMap<Store, Set<string>>();
+
+async function recordChange(context: Context, change: ContainerChange, after: ContainerRef): Promise<void> {
+  const { name, before, others = [], layers = [], upper } = change;
+  await context.store.change(context.command, [{ name, before: before.ref, after }, ...others], layers, upper);
 }
 
 /**
@@ -71,14 +88,40 @@ export function announceChange(name: string, ref: ContainerRef, directory: strin
   refuseRunning(name, "running", lxcPath);
 }
 
-/** Brings an LXC directory that is pending in line with the record. A delta that is to be large waits for the start. */
-async function renewDirectory(context: Context, directory: string, ref: ContainerRef): Promise<void> {
+/** @returns false if the container has no upper yet: the next start makes it */
+async function prepareUpperFor(context: Context, directory: string, ref: ContainerRef): Promise<boolean> {
   const found = readContainerDirectory(directory);
-  if (found.type === "none") return;
-  // At no moment an old upper is over a new lower.
-  removeUpper(found.rootfs.upper);
-  setExport(directory, context.store.exports.path(ref.lower));
-  if (ref.lower === ref.tree) await makeUpper(context, directory, ref.lower, ref.tree);
+  if (found.type === "none" || !found.hasUpper) return false;
+  try {
+    await prepareUpper(found.rootfs.upper, async (path) => {
+      await writeUpper(context, path, ref.lower, ref.tree, dialectOf(found.config));
+    });
+  } catch (error) {
+    throw asStoreError(error, `making the new delta of ${directory}`);
+  }
+  return true;
+}
+
+/**
+ * Brings an LXC directory that is pending in line with the record. A delta that is to be large, and is not prepared, waits for
+ * the start.
+ */
+async function renewDirectory(context: Context, directory: string, ref: ContainerRef, isReady: boolean): Promise<void> {
+  try {
+    const found = readContainerDirectory(directory);
+    if (found.type === "none") return;
+    // At no moment an old upper is over a new lower.
+    if (isReady) usePreparedUpper(found.rootfs.upper);
+    else removeUpper(found.rootfs.upper);
+    setExport(directory, context.store.exports.path(ref.lower));
+    if (isReady) clearPending(directory);
+    else if (ref.lower === ref.tree) await makeUpper(context, directory, ref.lower, ref.tree);
+  } catch (error) {
+    // It is changed all the same: the next start finds `pending`, and makes the upper as the record has it.
+    const known = asStoreError(error, `renewing ${directory}`);
+    if (!(known instanceof StoreError)) throw error;
+    warn(context, known.message);
+  }
 }
 
 /** Makes the upper that shows `tree` over `lower`, and says that it is as it should be. */

@@ -5,6 +5,7 @@ import { parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { readContainerDirectory } from "../lxc/container-directory.ts";
 import { withSettings } from "../lxc/template.ts";
+import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf, lxcPathFor, newConfig } from "./lxc-host.ts";
@@ -14,12 +15,18 @@ import type { Origin } from "./make-containers.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
+import { expiryOf, sweepAllEphemeral, sweepNames } from "./ephemeral.ts";
 import { settle } from "./settle.ts";
+import { parseSnapshotName, snapshotOrigin, snapshotOwner } from "./snapshots.ts";
 
 export interface CloneParams extends LxcParams {
   readonly ref: string;
   readonly names: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
+  /** They vanish once they have run and stopped. */
+  readonly ephemeral?: boolean;
+  /** From when on they may be removed as expired, RFC 3339. */
+  readonly expires?: string;
 }
 
 export interface Cloned {
@@ -32,13 +39,17 @@ export interface Cloned {
 /** Makes containers that begin as `ref` is now, and never depend on it. Each costs one record, whatever the depth. */
 export async function clone(context: Context, params: CloneParams): Promise<Cloned> {
   const { store } = context;
-  const { ref, names, labels = {} } = params;
+  const { ref, names, labels = {}, ephemeral = false } = params;
   if (names.length === 0) throw new StoreError("USAGE", { reason: "no name for the clone" });
+  const expires = expiryOf(params.expires);
+  // Whoever makes such clones makes many, and some may have lost their monitor.
+  if (ephemeral) await sweepAllEphemeral(context);
+  else await sweepNames(context, names);
   const original = await resolveOriginal(context, ref);
   const lxcPath = lxcPathFor(store, params);
-  const origin = originOf(original);
+  const origin = originOf(store, original);
   const configOf = configFrom(context, original, lxcPath, params);
-  await makeContainers(context, { names, origin, labels, lxcPath, configOf });
+  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits: { ephemeral, expires } });
   return { ref, names, digest: original.tree, lxcPath };
 }
 
@@ -51,19 +62,23 @@ async function resolveOriginal(context: Context, text: string): Promise<Resolved
   return { kind: "container", name, ref, tree: ref.tree };
 }
 
-function originOf(original: Resolved): Origin {
+function originOf(store: Store, original: Resolved): Origin {
   const { tree } = original;
   switch (original.kind) {
     case "container":
       return { base: original.ref.base, lower: original.ref.lower, tree };
     case "layer":
-      return { base: original.ref.layer, lower: tree, tree };
+      if (parseSnapshotName(original.name) === undefined) return { base: original.ref.layer, lower: tree, tree };
+      return snapshotOrigin(store, store.refs.layer(original.ref.layer), snapshotOwner(store, original.name)?.ref);
     case "tree":
       return { base: null, lower: tree, tree };
   }
 }
 
-/** A clone of a container with an LXC directory has that one's config; others begin with the template. Settings go over both. */
+/**
+ * A clone of a container with an LXC directory, or of its snapshot, has that one's config; others begin with the template. Settings
+ * go over both.
+ */
 function configFrom(
   context: Context,
   original: Resolved,
@@ -72,15 +87,21 @@ function configFrom(
 ): (name: string, rootfs: string) => ConfigFile {
   const { store } = context;
   const fromTemplate = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
-  if (original.kind !== "container" || params.config !== undefined) return fromTemplate;
-  const originalDirectory = directoryOf(original.name, original.ref);
+  const container =
+    original.kind === "layer"
+      ? snapshotOwner(store, original.name)
+      : original.kind === "container"
+        ? original
+        : undefined;
+  if (container === undefined || params.config !== undefined) return fromTemplate;
+  const originalDirectory = directoryOf(container.name, container.ref);
   const found = originalDirectory === undefined ? undefined : readContainerDirectory(originalDirectory);
   if (originalDirectory === undefined || found?.type !== "container") return fromTemplate;
   const warned = new Set<string>();
   return (name, rootfs) => {
     const directory = `${lxcPath ?? ""}/${name}`;
     const cloned = cloneConfig(found.config, {
-      originalName: original.name,
+      originalName: container.name,
       originalDirectory,
       name,
       directory,

@@ -4,6 +4,7 @@ import { layerDigest, timestamp } from "../containers/refs.ts";
 import { clone } from "./clone.ts";
 import type { Cloned } from "./clone.ts";
 import type { Context } from "./context.ts";
+import { expiryOf, sweepNames } from "./ephemeral.ts";
 import { lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { makeContainers } from "./make-containers.ts";
@@ -16,12 +17,16 @@ export interface CreateParams extends LxcParams, SourceParams {
   readonly source: string;
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** From when on it may be removed as expired, RFC 3339. */
+  readonly expires?: string;
 }
 
 /** Makes a container of a ref or a source. */
 export async function create(context: Context, params: CreateParams): Promise<Cloned> {
   const { store } = context;
   const { source, name, labels = {} } = params;
+  const expires = expiryOf(params.expires);
+  await sweepNames(context, [name]);
   requireFree(store, name);
   if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
   const lxcPath = lxcPathFor(store, params);
@@ -35,6 +40,7 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
     lxcPath,
     configOf: (name, rootfs) => newConfig(store, name, rootfs, params),
     layers: [layer],
+    traits: { expires },
   });
   return { ref: source, names: [name], digest: tree.digest, lxcPath };
 }

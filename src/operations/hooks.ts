@@ -3,10 +3,12 @@ import { StoreError } from "../errors.ts";
 import { readContainerDirectory, setExport } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
+import { runningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import { makeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
+import { findOver, removeOver } from "./ephemeral.ts";
 import { foldForStart } from "./fold.ts";
 import { settle } from "./settle.ts";
 
@@ -51,12 +53,15 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   }
 }
 
-/** Captures what a container changed, now that it has stopped. */
+/** Captures what a container changed, now that it has stopped; an ephemeral one is removed. */
 export async function postStop(context: Context, params: HookParams): Promise<void> {
   const directory = dirname(params.configFile);
   const name = basename(directory);
   const ref = context.store.refs.find(name);
-  if (ref?.type === "container" && ref.lxcPath === dirname(directory)) await settle(context, name, ref);
+  if (ref?.type !== "container" || ref.lxcPath !== dirname(directory)) return;
+  const over = findOver(context.store, name, ref, runningContainers());
+  if (over === undefined) await settle(context, name, ref);
+  else await removeOver(context, name, ref, over);
 }
 
 function isPending({ pendingGeneration, uncaptured }: OwnDirectory, generation: number): boolean {

@@ -4,14 +4,16 @@ import type { StoreUsage } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { isDamage } from "./references.ts";
+import { parseSnapshotName } from "./snapshots.ts";
 
 export interface StoreInfo extends StoreUsage {
   readonly directory: string;
   readonly formatVersion: number;
   readonly layers: number;
   readonly containers: number;
+  readonly snapshots: number;
   readonly exports: number;
-  /** Bytes of regular files of all layers and containers, each counted in full. */
+  /** Bytes of regular files of all layers, containers and snapshots, each counted in full. */
   readonly logicalBytes: number;
   /** `logicalBytes` to what chunks and nodes take; null for an empty store. */
   readonly ratio: number | null;
@@ -21,6 +23,7 @@ export async function info(context: Context): Promise<StoreInfo> {
   const { store } = context;
   let layers = 0;
   let containers = 0;
+  let snapshots = 0;
   let logicalBytes = 0;
   const damaged = (name: string, error: StoreError): void => warn(context, `${name} is not counted: ${error.message}`);
   for await (const [name, ref] of store.refs.list(damaged)) {
@@ -31,7 +34,8 @@ export async function info(context: Context): Promise<StoreInfo> {
       damaged(name, error);
       continue;
     }
-    if (ref.type === "layer") layers++;
+    if (parseSnapshotName(name) !== undefined) snapshots++;
+    else if (ref.type === "layer") layers++;
     else containers++;
   }
   const usage = await store.usage();
@@ -41,6 +45,7 @@ export async function info(context: Context): Promise<StoreInfo> {
     formatVersion: FORMAT_VERSION,
     layers,
     containers,
+    snapshots,
     exports: store.exports.keys().length,
     logicalBytes,
     ratio: accounted === 0 ? null : logicalBytes / accounted,

@@ -5,9 +5,11 @@ import { runningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
+import { isExpired, sweepEphemeral } from "./ephemeral.ts";
 import { foreignContainers } from "./foreign.ts";
 import { isDamage } from "./references.ts";
 import { settle } from "./settle.ts";
+import { compareSnapshots, parseSnapshotName } from "./snapshots.ts";
 import type { ContainerState } from "./container-state.ts";
 
 export interface ListParams {
@@ -16,6 +18,8 @@ export interface ListParams {
   readonly only?: "layers" | "containers" | "running" | "stopped" | "foreign";
   /** `KEY` or `KEY=VALUE`; all must fit. */
   readonly labels?: readonly string[];
+  /** Those whose time is over. */
+  readonly expired?: boolean;
 }
 
 export interface ListItem {
@@ -35,17 +39,27 @@ export interface ListItem {
   readonly state: ContainerState | "layer" | "not captured";
   readonly captured: string | null;
   readonly labels: Readonly<Record<string, string>>;
+  /** A container's, by the names that go behind "@": snap2 before snap10. */
+  readonly snapshots: readonly string[];
+  readonly ephemeral: boolean;
+  /** From when on it may be removed as expired. */
+  readonly expires: string | null;
   readonly lxcDirectory: string | null;
 }
 
-/** All containers, then all layers, each by name. What stopped containers changed is captured on the way. */
+/**
+ * All containers, then all layers, each by name. What stopped containers changed is captured on the way, and ephemeral ones that
+ * are over are removed. Snapshots stand with their containers.
+ */
 export async function list(context: Context, params: ListParams = {}): Promise<ListItem[]> {
   const { store } = context;
   const refs: [name: string, ref: Ref][] = [];
   const damaged = (name: string, error: StoreError): void => warn(context, `${name} is left out: ${error.message}`);
   for await (const row of store.refs.list(damaged)) refs.push([...row]);
+  const { plain, snapshots } = apart(refs);
   const layerNames = new Map<Digest, string>();
-  for (const [name, ref] of refs)
+  // A layer's own name comes before that of a snapshot which is the same.
+  for (const [name, ref] of [...plain, ...refs])
     if (ref.type === "layer" && !layerNames.has(ref.layer)) layerNames.set(ref.layer, name);
   const parentName = (layer: Digest | null): string | null =>
     layer === null ? null : (layerNames.get(layer) ?? store.refs.layer(layer).tree);
@@ -54,11 +68,19 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   const running = runningContainers();
   const containers: ListItem[] = [];
   const layers: ListItem[] = [];
-  for (const [name, ref] of refs) {
-    if (!fits(name)) continue;
+  const gone = await sweepEphemeral(
+    context,
+    plain.flatMap(([name, ref]) => (ref.type === "container" ? [[name, ref] as const] : [])),
+    running,
+  );
+  for (const [name, ref] of plain) {
+    if (!fits(name) || gone.has(name) || !isAskedFor(ref, params)) continue;
     try {
       if (ref.type === "layer") layers.push(layerItem(context, name, ref, parentName));
-      else containers.push(await containerItem(context, name, ref, running, parentName));
+      else {
+        const item = await containerItem(context, name, ref, running, parentName);
+        containers.push({ ...item, snapshots: snapshots.get(name) ?? [] });
+      }
     } catch (error) {
       if (!isDamage(error)) throw error;
       damaged(name, error);
@@ -66,6 +88,25 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   }
   const foreign = foreignContainers(store, refs).filter(({ name }) => fits(name));
   return [...containers, ...foreign.map(foreignItem), ...layers].filter((item) => wanted(item, params));
+}
+
+/** Names as `ls` has them, and the snapshots of each container. One whose container is gone is a layer like others. */
+function apart(refs: readonly (readonly [name: string, ref: Ref])[]): {
+  plain: (readonly [name: string, ref: Ref])[];
+  snapshots: ReadonlyMap<string, string[]>;
+} {
+  const containers = new Set(refs.flatMap(([name, ref]) => (ref.type === "container" ? [name] : [])));
+  const snapshots = new Map<string, string[]>();
+  const plain = refs.filter(([name]) => {
+    const parsed = parseSnapshotName(name);
+    if (parsed === undefined || !containers.has(parsed.container)) return true;
+    const others = snapshots.get(parsed.container);
+    if (others === undefined) snapshots.set(parsed.container, [parsed.snapshot]);
+    else others.push(parsed.snapshot);
+    return false;
+  });
+  for (const names of snapshots.values()) names.sort(compareSnapshots);
+  return { plain, snapshots };
 }
 
 function layerItem(
@@ -86,6 +127,7 @@ function layerItem(
     state: "layer",
     captured: null,
     labels: {},
+    ...NOT_OF_CONTAINERS,
     lxcDirectory: null,
   };
 }
@@ -96,7 +138,7 @@ async function containerItem(
   before: ContainerRef,
   running: ReturnType<typeof runningContainers>,
   parentName: (layer: Digest | null) => string | null,
-): Promise<ListItem> {
+): Promise<Omit<ListItem, "snapshots">> {
   let settled: { ref: ContainerRef; state: ListItem["state"] };
   try {
     settled = await settle(context, name, before, running);
@@ -119,9 +161,13 @@ async function containerItem(
     state,
     captured: ref.captured,
     labels: ref.labels,
+    ephemeral: ref.ephemeral,
+    expires: ref.expires,
     lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
   };
 }
+
+const NOT_OF_CONTAINERS = { snapshots: [], ephemeral: false, expires: null } as const;
 
 function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContainers>[number]): ListItem {
   return {
@@ -136,6 +182,7 @@ function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContain
     state: "foreign",
     captured: null,
     labels: {},
+    ...NOT_OF_CONTAINERS,
     lxcDirectory: `${lxcPath}/${name}`,
   };
 }
@@ -144,14 +191,26 @@ function sizes({ entries, bytes }: { entries: number; bytes: number }): { files:
   return { files: entries, sizeBytes: bytes };
 }
 
-function wanted({ type, state, labels }: ListItem, params: ListParams): boolean {
+function wanted({ type, state }: ListItem, params: ListParams): boolean {
+  if (isNarrowed(params) && type === "foreign") return false;
   if (params.only === "layers" && type !== "layer") return false;
   if (params.only === "containers" && type !== "container") return false;
   if (params.only === "foreign" && type !== "foreign") return false;
   if (params.only === "running" && state !== "running") return false;
-  if (params.only === "stopped" && (type !== "container" || state === "running")) return false;
+  return params.only !== "stopped" || (type === "container" && state !== "running");
+}
+
+/** What a record tells by itself, so that others need not be captured for it. */
+function isAskedFor(ref: Ref, params: ListParams): boolean {
+  if (!isNarrowed(params)) return true;
+  if (ref.type === "layer" || (params.expired === true && !isExpired(ref))) return false;
   return (params.labels ?? []).every((label) => {
     const [key = "", value] = label.split(/=(.*)/s);
-    return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value);
+    return Object.hasOwn(ref.labels, key) && (value === undefined || ref.labels[key] === value);
   });
+}
+
+/** To containers, by labels or time. */
+function isNarrowed({ labels = [], expired = false }: ListParams): boolean {
+  return labels.length > 0 || expired;
 }

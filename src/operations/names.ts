@@ -1,7 +1,8 @@
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import type { ContainerRef, Layer, LayerRef, Ref, RefChange } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
+import { claimContainer } from "../lxc/claim.ts";
 import { stopContainer } from "../lxc/lxc-programs.ts";
 import { runningContainers } from "../lxc/running.ts";
 import { Staging } from "../lxc/staging.ts";
@@ -11,7 +12,9 @@ import { warn } from "./context.ts";
 import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
+import { findOver } from "./ephemeral.ts";
 import { settle, settledRef } from "./settle.ts";
+import { refuseStarted, renamedSnapshots, takeAway } from "./take-away.ts";
 
 export interface TagParams {
   readonly ref: string;
@@ -47,7 +50,9 @@ export interface RenameParams {
   readonly to: string;
 }
 
-/** Renames a layer, or a container with its LXC directory. Clones stand on trees, not on names: they never notice. */
+/**
+ * Renames a layer, or a container with its snapshots and its LXC directory. Clones stand on trees, not on names: they never notice.
+ */
 export async function rename(context: Context, { from, to }: RenameParams): Promise<RenameParams> {
   const { store, command } = context;
   const found = await requireRef(store, from);
@@ -57,6 +62,7 @@ export async function rename(context: Context, { from, to }: RenameParams): Prom
   const changes: RefChange[] = [
     { name: from, before: ref, after: null },
     { name: to, before: null, after: ref },
+    ...(ref.type === "container" ? await renamedSnapshots(context, from, to) : []),
   ];
   if (directory === undefined) {
     await store.change(command, changes);
@@ -75,14 +81,17 @@ export interface RemoveParams {
   readonly names: readonly string[];
   /** Stops what runs. */
   readonly force?: boolean;
+  /** Everything is checked, and nothing removed or stopped. */
+  readonly dryRun?: boolean;
 }
 
 /**
- * Removes names, and containers' LXC directories with them, but for those that are another's by now. All are checked before
- * the first is touched.
+ * Removes names, with containers their snapshots and their LXC directories, but for those that are another's by now. All are
+ * checked before the first is touched.
  */
 export async function remove(context: Context, params: RemoveParams): Promise<{ readonly removed: readonly string[] }> {
-  const { store, command } = context;
+  const { store } = context;
+  const { force = false, dryRun = false } = params;
   const names = [...new Set(params.names)];
   const refs = new Map<string, Ref>();
   for (const name of names) refs.set(name, await requireRef(store, name));
@@ -90,28 +99,11 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
   for (const [name, found] of refs) {
     if (found.type === "layer") continue;
     // What it changed goes into the store before it goes away: its name's history can bring it back.
-    const { ref, directory } = await stopped(context, name, found, params.force);
+    const { ref, directory } = await stopped(context, name, found, force ? (dryRun ? "let be" : "stop") : "refuse");
     refs.set(name, ref);
     if (directory !== undefined) directories.push(directory);
   }
-  const stagings = new Map<string, Staging>();
-  try {
-    for (const directory of directories) {
-      const lxcPath = dirname(directory);
-      let staging = stagings.get(lxcPath);
-      if (staging === undefined)
-        stagings.set(lxcPath, (staging = Staging.begin(store.paths.staging, lxcPath, store.refs)));
-      staging.takeAway(basename(directory));
-      refuseStarted(directory);
-    }
-    for (const staging of stagings.values()) staging.sync();
-    await store.change(
-      command,
-      Array.from(refs, ([name, before]) => ({ name, before, after: null })),
-    );
-  } finally {
-    for (const staging of stagings.values()) staging[Symbol.dispose]();
-  }
+  if (!dryRun) await takeAway(context, refs, directories);
   return { removed: names };
 }
 
@@ -121,23 +113,33 @@ interface Stopped {
   readonly directory?: string | undefined;
 }
 
-/** @param stop what runs is stopped, not refused */
-async function stopped(context: Context, name: string, ref: ContainerRef, stop = false): Promise<Stopped> {
+/** @param running what becomes of one that runs */
+async function stopped(
+  context: Context,
+  name: string,
+  ref: ContainerRef,
+  running: "refuse" | "stop" | "let be" = "refuse",
+): Promise<Stopped> {
+  const directory = directoryOf(name, ref);
+  // Nobody wants to have back what was made to be forgotten.
+  const over = findOver(context.store, name, ref, runningContainers());
+  if (over !== undefined) return { ref, ...over };
   let settled = await settle(context, name, ref);
-  if (settled.state === "running" && stop && ref.lxcPath !== null) {
-    const failure = stopContainer(ref.lxcPath, name);
-    if (failure !== undefined) throw new StoreError("PROGRAM_FAILED", { program: "lxc-stop", reason: failure });
+  if (settled.state === "running" && running === "stop" && ref.lxcPath !== null) {
+    stop(name, ref.lxcPath);
+    const over = findOver(context.store, name, ref, runningContainers());
+    if (over !== undefined) return { ref, ...over };
     settled = await settle(context, name, settled.ref);
   }
-  refuseRunning(name, settled.state, ref.lxcPath);
-  const directory = directoryOf(name, ref);
+  if (running !== "let be") refuseRunning(name, settled.state, ref.lxcPath);
   if (settled.state === "foreign")
     warn(context, `${directory ?? ""} is not a container of this store any more: it stays`);
   return { ref: settled.ref, directory: settled.state === "stopped" ? directory : undefined };
 }
 
-/** A start that slipped in between the look and the move: whoever disposes of the staging puts the directory back. */
-function refuseStarted(directory: string): void {
-  const place = { name: basename(directory), lxcPath: dirname(directory) };
-  if (runningContainers().isRunning(place)) refuseRunning(place.name, "running", place.lxcPath);
+function stop(name: string, lxcPath: string): void {
+  // Its post-stop hook would wait for the store, which this process has.
+  using _claim = claimContainer(`${lxcPath}/${name}`);
+  const failure = stopContainer(lxcPath, name);
+  if (failure !== undefined) throw new StoreError("PROGRAM_FAILED", { program: "lxc-stop", reason: failure });
 }

@@ -3,6 +3,7 @@ import type { ContainerRef, LayerRef, Ref } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Store } from "../store.ts";
+import { noSnapshot, parseSnapshotName, snapshotOwner } from "./snapshots.ts";
 
 /** A name as layers and containers have it; in one name space. */
 export function requireName(name: string): void {
@@ -91,6 +92,8 @@ function age(created: string): string {
 }
 
 async function unknownName(store: Store, name: string): Promise<StoreError> {
+  const parsed = parseSnapshotName(name);
+  if (parsed !== undefined && snapshotOwner(store, name) !== undefined) return await noSnapshot(store, parsed);
   const names: string[] = [];
   for await (const [known] of store.refs.list(() => undefined)) names.push(known);
   const near = names.length > 0 ? closest(name, names) : undefined;

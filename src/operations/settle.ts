@@ -1,12 +1,14 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { refVersion, timestamp } from "../containers/refs.ts";
-import { isStoreError } from "../errors.ts";
+import { isStoreError, StoreError } from "../errors.ts";
 import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
-import { beginCapture, captureIsWhole, finishCapture, isUncaptured } from "../lxc/upper.ts";
+import { beginCapture, captureIsWhole, dropPreparedUpper, finishCapture, isUncaptured } from "../lxc/upper.ts";
+import { isBeingChanged } from "./change-container.ts";
+import { sweepEphemeral } from "./ephemeral.ts";
 import { foldUpper } from "./fold.ts";
 import { readDelta } from "./read-delta.ts";
 import type { Settled } from "./container-state.ts";
@@ -18,9 +20,10 @@ import type { Resolved } from "./references.ts";
 
 /**
  * Makes the store's record of a container true: what a stopped one left in its delta directory and nobody has captured
- * yet is captured, and what views changed is folded. Every command that reads a container begins here. docs/design.md, "One truth at a time".
+ * yet is captured, and what views changed is folded. An ephemeral one that is over is removed. Every command that reads a container begins here. docs/design.md, "One truth at a time".
  *
  * @param running one look at the host serves many containers
+ * @throws {StoreError} NOT_FOUND if it was ephemeral and over
  */
 export async function settle(
   context: Context,
@@ -28,6 +31,8 @@ export async function settle(
   ref: ContainerRef,
   running?: RunningContainers,
 ): Promise<Settled> {
+  if (ref.ephemeral && (await sweepEphemeral(context, [[name, ref]], running)).has(name))
+    throw new StoreError("NOT_FOUND", { what: `"${name}" was ephemeral, and is gone now that it has stopped` });
   return await foldUpper(context, name, await settleDirectory(context, name, ref, running));
 }
 
@@ -50,10 +55,11 @@ export async function settleDirectory(
   if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
-    if (found.pendingGeneration <= ref.generation) return { ref, state: "stopped" };
+    if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return { ref, state: "stopped" };
     // Announced for what the upper in the store holds: that is folded next.
     if (store.uppers.header(name)?.version === refVersion(ref)) return { ref, state: "stopped" };
     // A change that was announced and never made: the delta directory is as it was.
+    dropPreparedUpper(found.rootfs.upper);
     clearPending(directory);
   }
   if (!found.hasUpper) {

@@ -4,6 +4,8 @@ import type { Context } from "./context.ts";
 import { resolveRef } from "./references.ts";
 import { settle } from "./settle.ts";
 import type { ContainerState } from "./container-state.ts";
+import { describeSnapshots } from "./snapshots.ts";
+import type { SnapshotItem } from "./snapshots.ts";
 
 export interface Shown {
   readonly ref: string;
@@ -30,6 +32,9 @@ export interface ContainerDescription {
   readonly captured: string | null;
   readonly generation: number;
   readonly labels: Readonly<Record<string, string>>;
+  readonly snapshots: readonly SnapshotItem[];
+  readonly ephemeral: boolean;
+  readonly expires: string | null;
   readonly lxcDirectory: string | null;
 }
 
@@ -42,7 +47,11 @@ export async function show(context: Context, { ref: text }: { readonly ref: stri
     return describe(context, text, "layer", found.tree, store.refs.layer(found.ref.layer), null);
   const { ref, state } = await settle(context, found.name, found.ref);
   const layer = ref.base === null ? null : store.refs.layer(ref.base);
-  return describe(context, text, "container", ref.tree, layer, describeContainer(found.name, ref, state));
+  const snapshots = await describeSnapshots(store, found.name);
+  return describe(context, text, "container", ref.tree, layer, {
+    ...describeContainer(found.name, ref, state),
+    snapshots,
+  });
 }
 
 function describe(
@@ -62,8 +71,12 @@ function describeLayer({ store }: Pick<Context, "store">, layer: Layer): LayerDe
   return { parentDigest: parent === null ? null : store.refs.layer(parent).tree, created, message, source };
 }
 
-function describeContainer(name: string, ref: ContainerRef, state: ContainerState): ContainerDescription {
-  const { lower, created, captured, generation, labels, lxcPath } = ref;
+function describeContainer(
+  name: string,
+  ref: ContainerRef,
+  state: ContainerState,
+): Omit<ContainerDescription, "snapshots"> {
+  const { lower, created, captured, generation, labels, ephemeral, expires, lxcPath } = ref;
   const lxcDirectory = lxcPath === null ? null : `${lxcPath}/${name}`;
-  return { state, lower, created, captured, generation, labels, lxcDirectory };
+  return { state, lower, created, captured, generation, labels, ephemeral, expires, lxcDirectory };
 }

@@ -70,6 +70,9 @@ test("show: a layer, a container and a bare tree are told apart", async () => {
       captured: null,
       generation: 1,
       labels: { a: "b" },
+      snapshots: [],
+      ephemeral: false,
+      expires: null,
       lxcDirectory: `${at.lxcPath}/web`,
     },
   );
@@ -121,6 +124,9 @@ test("list: containers, then layers, by name, with parents; globs, kinds and lab
       state: "stored",
       captured: null,
       labels: {},
+      snapshots: [],
+      ephemeral: false,
+      expires: null,
       lxcDirectory: null,
     },
   );
@@ -191,15 +197,15 @@ test("info: counts names, and bytes of each in full, against what is stored once
   const one = await info(at.context);
   await tag(at.context, { ref: "base", name: "same" });
   await create(at.context, { source: "base", name: "web", ...NO_LXC });
-  const { logicalBytes, ratio, layers, containers, exports, formatVersion, directory, ...usage } = await info(
-    at.context,
-  );
+  const { logicalBytes, ratio, layers, containers, snapshots, exports, formatVersion, directory, ...usage } =
+    await info(at.context);
   assert.deepEqual(
-    { logicalBytes, layers, containers, exports, formatVersion, directory },
+    { logicalBytes, layers, containers, snapshots, exports, formatVersion, directory },
     {
       logicalBytes: 3 * 300_020,
       layers: 2,
       containers: 1,
+      snapshots: 0,
       exports: 0,
       formatVersion: 1,
       directory: `${at.path}/store`,

@@ -1,0 +1,55 @@
+import type { ContainerRef } from "../containers/records.ts";
+import type { Digest } from "../model/digest.ts";
+import { changeContainer } from "./change-container.ts";
+import { refuseRunning } from "./container-state.ts";
+import type { Context } from "./context.ts";
+import { requireContainer } from "./references.ts";
+import { settle } from "./settle.ts";
+import { noSnapshot, snapshotOrigin, snapshotRefName } from "./snapshots.ts";
+import type { ContainerOrigin } from "./snapshots.ts";
+
+export interface RollbackParams {
+  /** The container's. */
+  readonly name: string;
+  readonly snapshot: string;
+}
+
+export interface Restored {
+  readonly name: string;
+  readonly digest: Digest;
+  /** What it was until now, captured where it had not been: a ref to have it back by. */
+  readonly previousDigest: Digest;
+}
+
+/**
+ * Makes a container what it was at a snapshot, standing on what it stood on then. All its snapshots stay, newer ones too.
+ *
+ * @throws {StoreError} NOT_FOUND for a snapshot that there is not, REFUSED while it runs: nothing was changed
+ */
+export async function rollback(context: Context, { name, snapshot }: RollbackParams): Promise<Restored> {
+  const { refs } = context.store;
+  await requireContainer(context.store, name);
+  const ref = refs.find(snapshotRefName({ container: name, snapshot }));
+  if (ref?.type !== "layer")
+    throw await noSnapshot(context.store, { container: name, snapshot }, "; nothing was changed");
+  const layer = refs.layer(ref.layer);
+  return await restore(context, name, (container) => snapshotOrigin(context.store, layer, container));
+}
+
+/** Drops all that a container changed: it is its base again. @throws {StoreError} REFUSED while it runs */
+export async function reset(context: Context, { name }: { readonly name: string }): Promise<Restored> {
+  return await restore(context, name, ({ base, lower }) => ({ base, lower, tree: lower }));
+}
+
+async function restore(
+  context: Context,
+  name: string,
+  originOf: (container: ContainerRef) => ContainerOrigin,
+): Promise<Restored> {
+  const container = await requireContainer(context.store, name);
+  const before = await settle(context, name, container);
+  refuseRunning(name, before.state, before.ref.lxcPath);
+  const origin = originOf(before.ref);
+  await changeContainer(context, { name, before, after: { ...before.ref, ...origin }, isReadyFirst: true });
+  return { name, digest: origin.tree, previousDigest: before.ref.tree };
+}

@@ -1,0 +1,60 @@
+import { basename, dirname } from "node:path";
+import type { Ref, RefChange } from "../containers/records.ts";
+import { runningContainers } from "../lxc/running.ts";
+import { Staging } from "../lxc/staging.ts";
+import { refuseRunning } from "./container-state.ts";
+import type { Context } from "./context.ts";
+import { snapshotRefName, snapshotsOf } from "./snapshots.ts";
+
+/**
+ * Takes names out of the store, containers' snapshots with them, and LXC directories out of their places: all or none.
+ *
+ * @param directories those of stopped containers among them
+ * @throws {StoreError} REFUSED if one was started meanwhile
+ */
+export async function takeAway(
+  context: Context,
+  refs: ReadonlyMap<string, Ref>,
+  directories: readonly string[],
+): Promise<void> {
+  const { store, command } = context;
+  const changes = new Map<string, RefChange>();
+  for (const [name, before] of refs) {
+    changes.set(name, { name, before, after: null });
+    if (before.type === "layer") continue;
+    for (const [snapshot, ref] of await snapshotsOf(store, name)) {
+      const full = snapshotRefName({ container: name, snapshot });
+      changes.set(full, { name: full, before: ref, after: null });
+    }
+  }
+  const stagings = new Map<string, Staging>();
+  try {
+    for (const directory of directories) {
+      const lxcPath = dirname(directory);
+      let staging = stagings.get(lxcPath);
+      if (staging === undefined)
+        stagings.set(lxcPath, (staging = Staging.begin(store.paths.staging, lxcPath, store.refs)));
+      staging.takeAway(basename(directory));
+      refuseStarted(directory);
+    }
+    for (const staging of stagings.values()) staging.sync();
+    await store.change(command, [...changes.values()]);
+  } finally {
+    for (const staging of stagings.values()) staging[Symbol.dispose]();
+  }
+}
+
+/** The changes that give a container's snapshots their names after it has another itself. */
+export async function renamedSnapshots(context: Context, from: string, to: string): Promise<RefChange[]> {
+  const snapshots = await snapshotsOf(context.store, from);
+  return snapshots.flatMap(([snapshot, ref]) => [
+    { name: snapshotRefName({ container: from, snapshot }), before: ref, after: null },
+    { name: snapshotRefName({ container: to, snapshot }), before: null, after: ref },
+  ]);
+}
+
+/** A start that slipped in between the look and the move: whoever disposes of the staging puts the directory back. */
+export function refuseStarted(directory: string): void {
+  const place = { name: basename(directory), lxcPath: dirname(directory) };
+  if (runningContainers().isRunning(place)) refuseRunning(place.name, "running", place.lxcPath);
+}
