@@ -168,7 +168,7 @@ export class Kv implements AsyncDisposable {
 
   async #beginLog(): Promise<void> {
     // Should the memtable not fit, LevelDB would take no write any more until it is opened anew.
-    const { bavail, bsize } = statfsSync(this.#path ?? "");
+    const { bavail, bsize } = statfsSync(this.#path ?? "/");
     if (bavail * bsize < 2 * this.#writeBufferBytes)
       throw new StoreError("NO_SPACE", { action: "writing the store", hint: "make some room first" });
     await this.barrier();

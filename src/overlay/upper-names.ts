@@ -81,6 +81,7 @@ export class UpperNames implements Names {
 
   #requireOpen(): void {
     if (this.#closed) throw fileError("EBADF", "use of a view that is closed");
+    this.#upper.requireCurrent();
   }
 
   /** What the upper has of a directory; undefined if nothing. */

@@ -97,9 +97,12 @@ export function withDestination(error: Error, dest: PathLike): Error {
 function writeError(error: unknown, syscall: string, path: string | undefined): unknown {
   if (isDatabaseError(error)) return fileError("EIO", syscall, path, { cause: error });
   if (!(error instanceof StoreError)) return error;
-  const given: StoreErrorCode = error.code;
-  const code = ERRNOS[given];
+  const code = errnoOf(error);
   return code === undefined ? readError(error, syscall, path ?? "") : fileError(code, syscall, path, { cause: error });
+}
+
+function errnoOf({ code }: StoreError<StoreErrorCode>): string | undefined {
+  return ERRNOS[code];
 }
 
 const ERRNOS: Partial<Record<StoreErrorCode, string>> = {

@@ -35,7 +35,10 @@ export class Upper {
   #damage: StoreError | undefined;
   #exclusive: Promise<void> | undefined;
   #restoring: Promise<void> | undefined;
-  #hasBegun = false;
+  /** Calls of `begin` within the one that is made. */
+  #begins = 0;
+  /** Why what is in memory is not what the log has, and could not be read anew. */
+  #lost: { readonly cause: unknown } | undefined;
   /** Rises whenever a path may lead to something else than before. */
   generation = 1;
   /** Rises whenever what is in memory was thrown away and read anew. */
@@ -46,7 +49,7 @@ export class Upper {
     this.base = base;
     this.#id = id;
     this.#beforeChange = beforeChange;
-    log.onFailure = () => this.#blocking(() => this.#load());
+    log.onFailure = () => this.#reload();
   }
 
   /**
@@ -76,10 +79,23 @@ export class Upper {
 
   /** What a call left half done is undone: all is as the log has it, once that is written. */
   async #restore(): Promise<void> {
-    await this.#blocking(async () => {
-      await this.log.commit().catch(() => undefined);
+    await this.#reload(() => this.log.commit().catch(() => undefined));
+  }
+
+  async #reload(before: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    const work = async (): Promise<void> => {
+      await before();
       await this.#load();
+      this.#lost = undefined;
+    };
+    await this.#blocking(work).catch((error: unknown) => {
+      this.#lost = { cause: error };
     });
+  }
+
+  /** @throws if what it shows is not what is stored */
+  requireCurrent(): void {
+    if (this.#lost !== undefined) throw fileError("EIO", "reading the store anew", undefined, this.#lost);
   }
 
   /** No call begins while `work` runs. */
@@ -141,17 +157,19 @@ export class Upper {
   async change<T>(work: () => T): Promise<T> {
     for (;;) {
       while (this.busy !== undefined) await this.busy;
-      if (!this.log.hasFailed) break;
+      if (this.#lost !== undefined) await this.#reload();
       // While there is no room on the disk, each call would have to be undone for itself.
-      await this.log.recover();
+      else if (this.log.hasFailed) await this.log.recover();
+      else break;
+      this.requireCurrent();
     }
-    this.#hasBegun = false;
+    this.#begins = 0;
     let result: T;
     try {
       result = work();
     } catch (error) {
       this.log.drop();
-      if (this.#hasBegun) await this.#restore();
+      if (this.#begins > 0) await this.#restore();
       throw error;
     }
     await this.log.commit();
@@ -161,7 +179,7 @@ export class Upper {
   /** Comes before each change, within `change`. @throws what forbids it */
   begin(): void {
     this.#beforeChange();
-    this.#hasBegun = true;
+    this.#begins++;
   }
 
   /** The entry as a node that can be changed. Its bytes stay where they are. */

@@ -32,6 +32,7 @@ export class Uppers implements AsyncDisposable {
   readonly #open = new Map<string, SharedUpper>();
   /** Of each container what was begun last with its upper. */
   readonly #turns = new Map<string, Promise<void>>();
+  #isClosed = false;
 
   private constructor(database: UpperDatabase, lower: Lower) {
     this.#database = database;
@@ -168,7 +169,7 @@ export class Uppers implements AsyncDisposable {
     await this.#inTurn(name, async () => {
       // What was begun is done first.
       await shared.upper.exclusive(() => shared.upper.log.commit()).catch(() => undefined);
-      if (shared.isInUse) return;
+      if (shared.isInUse || this.#isClosed) return;
       if (this.#open.get(name) === shared) this.#open.delete(name);
       // Changes that are not folded yet stay for whoever next reads the container.
       if (this.header(name)?.id !== shared.id) await this.#database.deleteRecords(shared.id);
@@ -198,6 +199,7 @@ export class Uppers implements AsyncDisposable {
 
   /** What views have not been told is written yet is written, or fails. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     for (const { upper } of this.#open.values()) await upper.log.commit().catch(() => undefined);
     await this.#database[Symbol.asyncDispose]();
   }
