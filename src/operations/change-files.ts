@@ -103,7 +103,11 @@ export interface Destination {
  */
 export function placesFor(view: TreeView, names: readonly string[], destination: Destination): string[] {
   const { target, noTargetDirectory } = destination;
-  if (!noTargetDirectory && isDirectory(view, target.path)) return names.map((name) => posix.join(target.path, name));
+  if (!noTargetDirectory && isDirectory(view, target.path)) {
+    // Not joined by posix.join, which takes a symlink away with the ".." after it.
+    const directory = target.path.replace(/\/+$/, "");
+    return names.map((name) => `${directory}/${name}`);
+  }
   requireOne(names.length, destination);
   return [target.path];
 }

@@ -82,7 +82,12 @@ export async function put(context: Context, params: PutParams): Promise<Put> {
   }
   const { digest } = builder.finish();
   await recordTree(context, file.ref, before, digest);
-  return { name: file.ref, digest, paths: places.map((place) => `/${displayName(place)}`), ...done };
+  return {
+    name: file.ref,
+    digest,
+    paths: places.map((place) => `/${Buffer.from(place, "latin1").toString()}`),
+    ...done,
+  };
 }
 
 /** As a shell redirects: what is there keeps its owner, mode and other names. */

@@ -252,6 +252,11 @@ test("mkdir, mv, ln: what coreutils' would do, of names, directories and what is
   await linkFiles(context, { targets: ["x"], path: "web:/empty/b", symbolic: true, force: true });
   await assert.rejects(linkFiles(context, { targets: ["web:/none"], path: "web:/l" }), { code: "NOT_FOUND" });
   await assert.rejects(linkFiles(context, { targets: [""], path: "web:/l", symbolic: true }), { code: "NOT_FOUND" });
+  // Where ".." leads is up to the symlink before it.
+  await linkFiles(context, { targets: ["/a/b"], path: "web:/far", symbolic: true });
+  await moveFiles(context, { paths: ["web:/far/../etc/link"], target: "web:/far/../b/" });
+  await moveFiles(context, { paths: ["web:/a/b/link"], target: "web:/a/etc" });
+  await unlinkFiles(context, { paths: ["web:/far"] });
   // One of two names of a file goes.
   await moveFiles(context, { paths: ["web:/two"], target: "web:/a/etc/hosts" });
   const found = (await find(context, { start: "web" })).map(({ path }) => path);
