@@ -5,6 +5,7 @@ export { Store } from "./store.ts";
 export type { OpenOptions, StoreUsage } from "./store.ts";
 export { StorePaths } from "./store-paths.ts";
 export type { Context, OpenStore, Progress } from "./operations/context.ts";
+export type { BindMount } from "./lxc/bind-mount.ts";
 export { installHooks } from "./operations/lxc-host.ts";
 export type { LxcParams } from "./operations/lxc-host.ts";
 export type { ChangeDescription, ChangeKind, NodeDescription } from "./operations/describe.ts";

@@ -7,6 +7,7 @@ import { layerCommands } from "./commands/layers.ts";
 import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
 import { nameCommands } from "./commands/names.ts";
+import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
 import { storeCommands } from "./commands/store.ts";
 import { xattrCommands } from "./commands/xattr.ts";
@@ -16,6 +17,7 @@ export const COMMANDS: readonly Command[] = [
   ...storeCommands,
   ...layerCommands,
   ...containerCommands,
+  ...runCommands,
   ...lookCommands,
   ...fileCommands,
   ...changeCommands,

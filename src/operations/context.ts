@@ -29,6 +29,12 @@ export interface Context {
   readonly output?: (bytes: Uint8Array) => Promise<void>;
 }
 
+/**
+ * Opens the store for one piece of work, and closes it again. What has containers run in between takes this in a context's
+ * place: their hooks need the store.
+ */
+export type OpenStore = <T>(work: (context: Context) => Promise<T>) => Promise<T>;
+
 export function warn(context: Context, warning: string): void {
   context.onWarning?.(warning);
 }

@@ -1,3 +1,4 @@
+import { StoreError } from "../../errors.ts";
 import type { ExportItem } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { showLosses } from "../losses.ts";
@@ -9,12 +10,13 @@ import { count, digestText, formatBytes, formatSeconds, shortDigest, table, visi
 export const exportCommands: readonly Command[] = [
   {
     name: "export",
-    args: ["REF", "TARGET"],
+    args: ["REF", "[TARGET]"],
     nameAt: 0,
     summary: "write a state out: a directory, FILE.tar, or - for a tar on standard output",
     options: [
       { flags: "--as-user", description: "leave out what this user may not make: owners, devices, privileged xattrs" },
       { flags: "--verify", description: "read the directory back and compare" },
+      { flags: "--for-start", description: "without TARGET: make the shared export that containers of it stand on" },
     ],
     long: true,
     details: "Exits 3 if something could not be kept: what and where is listed.",
@@ -47,7 +49,10 @@ export const exportCommands: readonly Command[] = [
 ];
 
 async function exportRef(call: Call): Promise<number> {
-  const [ref = "", given = ""] = call.args;
+  const [ref = "", given] = call.args;
+  if (call.options.flag("forStart")) return await exportForStart(call, ref, given);
+  if (given === undefined)
+    throw new StoreError("USAGE", { reason: "missing TARGET", hint: "delta0 export REF TARGET" });
   if (given === "-") takeOutputForTar(call, ref);
   const { options, output } = call;
   const params = {
@@ -66,6 +71,14 @@ async function exportRef(call: Call): Promise<number> {
     return [`${visible(ref)}${place}: ${what}${verified ? ", read back and compared" : ""}`];
   });
   return showLosses(call, losses, omitted);
+}
+
+async function exportForStart(call: Call, ref: string, target: string | undefined): Promise<number> {
+  if (target !== undefined)
+    throw new StoreError("USAGE", { reason: `--for-start chooses the place itself: ${target} is one too many` });
+  const { digest, path, made } = await withStore(call, (context, { warmExport }) => warmExport(context, { ref }));
+  await call.output.show("export", { ref, digest: digestText(digest), target: path, made }, () => [path]);
+  return 0;
 }
 
 function exportTable(items: readonly ExportItem[]): string[] {

@@ -23,12 +23,12 @@ function statusDocument(found: Status): object {
     ...found,
     lower: digestText(found.lower),
     digest: digestText(found.digest),
-    changes: found.changes.map((change) => ({
-      ...change,
-      before: nodeDocument(change.before),
-      after: nodeDocument(change.after),
-    })),
+    changes: found.changes.map(changeDocument),
   };
+}
+
+export function changeDocument(change: ChangeDescription): object {
+  return { ...change, before: nodeDocument(change.before), after: nodeDocument(change.after) };
 }
 
 function nodeDocument(node: NodeDescription | null): NodeDescription | object | null {
@@ -43,7 +43,8 @@ const LETTERS: Readonly<Record<ChangeDescription["kind"], string>> = {
   metadata: "m",
 };
 
-function describeChange({ kind, path, pathBase64, before, after }: ChangeDescription, verbose: boolean): string {
+/** One line. @param verbose what of the metadata differs, too */
+export function describeChange({ kind, path, pathBase64, before, after }: ChangeDescription, verbose: boolean): string {
   const line = `${LETTERS[kind]} ${path === "" ? "/" : visibleName(path, pathBase64)}`;
   const details = verbose ? describeDifference(before, after) : "";
   return details === "" ? line : `${line}  (${details})`;

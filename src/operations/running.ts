@@ -1,0 +1,56 @@
+import { StoreError } from "../errors.ts";
+import { readContainerDirectory } from "../lxc/container-directory.ts";
+import type { OwnDirectory } from "../lxc/container-directory.ts";
+import type { LxcPlace } from "../lxc/lxc-calls.ts";
+import { runningContainers } from "../lxc/running.ts";
+import type { Context } from "./context.ts";
+import { requireContainer } from "./references.ts";
+
+/** What became of one of many containers; the others went on. */
+export interface Outcome {
+  readonly name: string;
+  /** Null if all went well. */
+  readonly failure: StoreError | null;
+}
+
+/** A container that LXC can be told of. */
+export interface Runnable extends LxcPlace {
+  /** LXCPATH/NAME. */
+  readonly directory: string;
+  readonly found: OwnDirectory;
+  readonly isRunning: boolean;
+}
+
+/**
+ * The named containers, as they are now.
+ *
+ * @throws {StoreError} NOT_FOUND, USAGE for a layer, REFUSED for one without an LXC directory of ours
+ */
+export async function requireRunnable({ store }: Context, names: readonly string[]): Promise<Runnable[]> {
+  const running = runningContainers();
+  const containers: Runnable[] = [];
+  for (const name of new Set(names)) {
+    const { lxcPath } = await requireContainer(store, name);
+    if (lxcPath === null)
+      throw new StoreError("REFUSED", {
+        reason: `${name} has no LXC directory`,
+        hint: `clone it to a container that has one: delta0 clone ${name} NEW`,
+      });
+    const directory = `${lxcPath}/${name}`;
+    const found = readContainerDirectory(directory);
+    if (found.type === "none" || store.exports.keyOf(found.rootfs.lowers[0] ?? "") === undefined)
+      throw new StoreError("REFUSED", {
+        reason: `${directory} is ${found.type === "none" ? found.reason : "not this store's"}`,
+        hint: `clone ${name} to have its last captured state`,
+      });
+    const isRunning = running.isRunning({ name, lxcPath, upper: found.rootfs.upper });
+    containers.push({ name, lxcPath, directory, found, isRunning });
+  }
+  return containers;
+}
+
+/** What an operation on one of many containers fails with, as its outcome. A bug of ours ends all. */
+export function failureIn(error: unknown): StoreError {
+  if (error instanceof StoreError) return error as StoreError;
+  throw error;
+}
