@@ -9,6 +9,7 @@ import { lxcCommands } from "./commands/lxc.ts";
 import { nameCommands } from "./commands/names.ts";
 import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
+import { snapshotCommands } from "./commands/snapshots.ts";
 import { storeCommands } from "./commands/store.ts";
 import { xattrCommands } from "./commands/xattr.ts";
 
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   ...storeCommands,
   ...layerCommands,
   ...containerCommands,
+  ...snapshotCommands,
   ...runCommands,
   ...lookCommands,
   ...fileCommands,

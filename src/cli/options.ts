@@ -76,6 +76,28 @@ export class Options {
   }
 }
 
+/** Of --expires, which clone and create take. */
+export const EXPIRES_OPTION: Option = {
+  flags: "--expires <DURATION>",
+  description: "from when on rm --expired removes it: 30m, 2h, 7d from now",
+};
+
+/** `--expires 2h` as the time that it will be then. @throws {StoreError} USAGE */
+export function expiresAt(options: Options): { expires?: string } {
+  const text = options.text("expires");
+  if (text === undefined) return {};
+  const [, number = "", unit = ""] = /^([0-9]{1,9}(?:\.[0-9]+)?)(s|m|min|h|d|w)$/.exec(text) ?? [];
+  const at = new Date(Date.now() + Number(number) * (UNIT_SECONDS[unit] ?? Number.NaN) * 1000);
+  if (Number.isNaN(at.getTime()))
+    throw new StoreError("USAGE", {
+      reason: `--expires takes a number and s, m, h, d or w, not "${text}"`,
+      hint: "--expires 2h",
+    });
+  return { expires: at.toISOString() };
+}
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };
+
 export function storeDirectory(options: Options): string {
   const given = options.text("store") ?? process.env["DELTA0_STORE"];
   if (given !== undefined && given !== "") return resolve(given);

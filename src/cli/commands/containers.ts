@@ -1,7 +1,7 @@
 import { StoreError } from "../../errors.ts";
 import type { Cloned, LxcParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
-import { absolutePath, parseLabels } from "../options.ts";
+import { absolutePath, EXPIRES_OPTION, expiresAt, parseLabels } from "../options.ts";
 import type { Option, Options } from "../options.ts";
 import { standardInput, withStore } from "../session.ts";
 import { digestText, formatTime, shortDigest } from "../text.ts";
@@ -13,6 +13,7 @@ const LXC_OPTIONS: readonly Option[] = [
   { flags: "--config <FILE>", description: "an LXC config whose keys go before our defaults" },
   { flags: "--set <KEY=VALUE>", description: "one key of the LXC config", repeat: true },
   { flags: "--label <K=V>", description: "a label, to find it by", repeat: true },
+  EXPIRES_OPTION,
 ];
 
 /** What makes containers, and reads them back. */
@@ -36,12 +37,14 @@ export const containerCommands: readonly Command[] = [
       { flags: "--count <N>", description: "make N, named P1, P2 and so on" },
       { flags: "--prefix <P>", description: "with --count: what the names begin with" },
       { flags: "-s, --snapshot", description: "as it is done anyway, in lxc-copy's words" },
+      { flags: "-e, --ephemeral", description: "each is gone once it has run and stopped" },
       ...LXC_OPTIONS,
     ],
     long: true,
     run: async (call) => {
       const [ref = "", ...given] = call.args;
-      const params = { ref, names: [...given, ...numberedNames(call.options)], ...containerParams(call.options) };
+      const names = [...given, ...numberedNames(call.options)];
+      const params = { ref, names, ephemeral: call.options.flag("ephemeral"), ...containerParams(call.options) };
       if (params.names.length === 0)
         throw new StoreError("USAGE", { reason: "missing NEW", hint: "delta0 clone REF NEW…" });
       const cloned = await withStore(call, (context, api) => api.clone(context, params));
@@ -91,7 +94,9 @@ async function capture(call: Call): Promise<number> {
   return 0;
 }
 
-function containerParams(options: Options): LxcParams & { readonly labels: Readonly<Record<string, string>> } {
+function containerParams(
+  options: Options,
+): LxcParams & { readonly labels: Readonly<Record<string, string>>; readonly expires?: string } {
   const settings = options.list("set");
   return {
     ...options.pathAs("lxcPath", "lxcpath"),
@@ -99,6 +104,7 @@ function containerParams(options: Options): LxcParams & { readonly labels: Reado
     ...(settings.length > 0 && { settings }),
     noLxc: options.refused("lxc"),
     labels: parseLabels(options.list("label")),
+    ...expiresAt(options),
   };
 }
 

@@ -93,15 +93,25 @@ function compare(a: string, b: string): number {
 
 function listTable({ options, output }: Call, items: readonly ListItem[]): string[] {
   const long = options.flag("long");
-  const head = ["NAME", "STATE", "BASE", ...(long ? ["FILES", "SIZE"] : []), "CREATED"];
-  const rows = items.map(({ name, state, parent, files, sizeBytes, created }) => [
+  const expire = long || items.some(({ expires }) => expires !== null);
+  const columns = [
+    "NAME",
+    "STATE",
+    "BASE",
+    "SNAPS",
+    ...(long ? ["FILES", "SIZE"] : []),
+    ...(expire ? ["EXPIRES"] : []),
+  ];
+  const rows = items.map(({ name, type, state, parent, snapshots, files, sizeBytes, expires, created }) => [
     visible(name),
     state === "not captured" ? "stopped*" : state,
     parent === null ? "-" : isDigest(parent) ? `${shortDigest(parent)}…` : parent,
+    type === "container" ? String(snapshots.length) : "-",
     ...(long ? [String(files ?? "-"), sizeBytes === null ? "-" : formatBytes(sizeBytes)] : []),
+    ...(expire ? [expires === null ? "-" : formatTime(expires)] : []),
     created === null ? "-" : formatTime(created),
   ]);
-  return table([head, ...rows], long ? [3, 4] : []).map((line, i) => {
+  return table([[...columns, "CREATED"], ...rows], long ? [3, 4, 5] : [3]).map((line, i) => {
     const state = i === 0 ? undefined : items[i - 1]?.state;
     if (state === "running") return output.paint(line, "green");
     return state === "not captured" || state === "missing" ? output.paint(line, "yellow") : line;
@@ -119,7 +129,11 @@ export async function showRef(call: Call, ref: string): Promise<number> {
       ...layer,
       parentDigest: layer.parentDigest === null ? null : digestText(layer.parentDigest),
     },
-    container: container && { ...container, lower: digestText(container.lower) },
+    container: container && {
+      ...container,
+      lower: digestText(container.lower),
+      snapshots: container.snapshots.map((item) => ({ ...item, digest: digestText(item.digest) })),
+    },
   };
   await call.output.show("show", document, () => describeShown(shown));
   return 0;
@@ -132,7 +146,7 @@ function describeShown({ ref, type, digest, files, sizeBytes, layer, container }
     ["holds", `${count(files, "entry")}, ${formatBytes(sizeBytes)}`],
   ];
   if (container) {
-    const { state, captured, labels, lxcDirectory } = container;
+    const { state, captured, labels, lxcDirectory, ephemeral, expires, snapshots } = container;
     const asOf = captured === null ? "" : `, as of the last capture, ${formatTime(captured)}`;
     rows.push(
       ["state", state === "running" && captured === null ? "running, never captured" : `${state}${asOf}`],
@@ -140,6 +154,10 @@ function describeShown({ ref, type, digest, files, sizeBytes, layer, container }
       ["stands on", digestText(container.lower)],
     );
     if (lxcDirectory !== null) rows.push(["LXC", visible(lxcDirectory)]);
+    if (ephemeral) rows.push(["ephemeral", "gone once it has run and stopped"]);
+    if (expires !== null) rows.push(["expires", formatTime(expires)]);
+    for (const item of snapshots)
+      rows.push(["snapshot", visible(`${item.snapshot}, ${time(item.created)} ${item.message}`.trimEnd())]);
     for (const [key, value] of Object.entries(labels)) rows.push(["label", visible(`${key}=${value}`)]);
   }
   if (layer) {

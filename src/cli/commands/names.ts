@@ -1,7 +1,9 @@
 import { createInterface } from "node:readline/promises";
 import { StoreError } from "../../errors.ts";
+import type { Context } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { withStore } from "../session.ts";
+import type { Api } from "../session.ts";
 import { count } from "../text.ts";
 
 /** What changes names. */
@@ -10,7 +12,7 @@ export const nameCommands: readonly Command[] = [
     name: "rename",
     args: ["OLD", "NEW"],
     nameAt: 0,
-    summary: "rename a layer, or a container with its LXC directory",
+    summary: "rename a layer, or a container with its snapshots and its LXC directory",
     run: async (call) => {
       const [from = "", to = ""] = call.args;
       const renamed = await withStore(call, (context, { rename }) => rename(context, { from, to }));
@@ -22,11 +24,14 @@ export const nameCommands: readonly Command[] = [
     name: "rm",
     args: ["[NAME…]"],
     nameAt: 0,
-    summary: "remove layers and containers; clones live on",
+    summary: "remove layers, containers and snapshots; clones live on",
     options: [
       { flags: "-f, --force", description: "stop what runs first" },
       { flags: "--label <K[=V]>", description: "the containers with this label", repeat: true },
+      { flags: "--expired", description: "the containers whose time is over (see clone --expires)" },
+      { flags: "--dry-run", description: "tell what would be removed, and remove nothing" },
     ],
+    details: "With labels and --expired: what all of them fit.",
     run: remove,
   },
 ];
@@ -34,25 +39,36 @@ export const nameCommands: readonly Command[] = [
 async function remove(call: Call): Promise<number> {
   const { args, options, output } = call;
   const labels = options.list("label");
-  if (args.length === 0 && labels.length === 0)
+  const expired = options.flag("expired");
+  const isSelection = labels.length > 0 || expired;
+  if (args.length === 0 && !isSelection)
     throw new StoreError("USAGE", { reason: "missing NAME", hint: "delta0 rm NAME…" });
-  if (args.length > 0 && labels.length > 0)
-    throw new StoreError("USAGE", { reason: "names and labels are given", hint: "give either" });
-  const names = labels.length === 0 ? args : await labelled(call, labels);
-  const force = options.flag("force");
-  const { removed } =
-    names.length === 0
-      ? { removed: [] }
-      : await withStore(call, (context, api) => api.remove(context, { names, force }));
-  await output.confirm("rm", { removed }, () => removed.map((name) => `removed ${name}`));
+  if (args.length > 0 && isSelection)
+    throw new StoreError("USAGE", { reason: "names are given, and labels or --expired", hint: "give either" });
+  const dryRun = options.flag("dryRun");
+  const params = { force: options.flag("force"), dryRun };
+  const asks = isSelection && !dryRun && !options.flag("yes") && process.stdin.isTTY && process.stderr.isTTY;
+  // Nobody waits for the store while somebody thinks about an answer.
+  const names = asks
+    ? await agreed(await withStore(call, (context, api) => chosen(context, api, labels, expired)))
+    : args;
+  const { removed } = await withStore(call, async (context, api) => {
+    const all = isSelection && !asks ? await chosen(context, api, labels, expired) : names;
+    return all.length === 0 ? { removed: [] } : await api.remove(context, { names: all, ...params });
+  });
+  const verb = dryRun ? "would remove" : "removed";
+  await output.confirm("rm", { removed, dryRun }, () => removed.map((name) => `${verb} ${name}`));
   return 0;
 }
 
-/** A label may stand for more containers than the user has in mind: at a terminal they are asked. */
-async function labelled(call: Call, labels: readonly string[]): Promise<string[]> {
-  const items = await withStore(call, (context, { list }) => list(context, { labels, only: "containers" }));
-  const names = items.map(({ name }) => name);
-  if (names.length === 0 || call.options.flag("yes") || !process.stdin.isTTY || !process.stderr.isTTY) return names;
+async function chosen(context: Context, api: Api, labels: readonly string[], expired: boolean): Promise<string[]> {
+  const items = await api.list(context, { labels, expired, only: "containers" });
+  return items.map(({ name }) => name);
+}
+
+/** A label may stand for more containers than the user has in mind. @returns none of them unless they are meant */
+async function agreed(names: readonly string[]): Promise<readonly string[]> {
+  if (names.length === 0) return names;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`remove ${count(names.length, "container")}: ${names.join(" ")}? [y/N] `);

@@ -87,7 +87,10 @@ function describeInfo(info: StoreInfo): string[] {
   const { chunks, nodes, storedBytes, nodeBytes, plainBytes, ratio } = info;
   return table([
     ["store", `${visible(info.directory)}, format ${info.formatVersion}`],
-    ["holds", `${count(info.layers, "layer")}, ${count(info.containers, "container")}`],
+    [
+      "holds",
+      `${count(info.layers, "layer")}, ${count(info.containers, "container")}, ${count(info.snapshots, "snapshot")}`,
+    ],
     ["logical", `${formatBytes(info.logicalBytes)}, each counted in full`],
     ["stored", `${formatBytes(storedBytes + nodeBytes)}${ratio === null ? "" : `, ratio ${ratio.toFixed(1)}`}`],
     ["chunks", `${chunks}: ${formatBytes(storedBytes)}, ${formatBytes(plainBytes)} before compression`],
