@@ -31,16 +31,18 @@ function pathsOpened(op: Op): string[] {
 }
 
 /** Calls that no system gets where the kernel's overlay takes part, and why. */
-export const NOT_FOR_THE_KERNEL: readonly { readonly why: string; readonly when: (op: Op, model: Model) => boolean }[] =
-  [
-    {
-      why: "ext4 stamps a directory's mtime where a rename with RENAME_WHITEOUT, as of a lower directory, fails with ENOTEMPTY",
-      when: (op, model) =>
-        op.op === "rename" &&
-        isLowerDirectory(model.find(op.path, false)) &&
-        (model.find(op.to, false)?.entries.size ?? 0) > 0,
-    },
-  ];
+export const NOT_FOR_THE_KERNEL: readonly {
+  readonly why: string;
+  readonly when: (op: Op, model: Model) => boolean;
+}[] = [
+  {
+    why: "ext4 stamps a directory's mtime where a rename with RENAME_WHITEOUT, as of what covers a lower name, is ENOTEMPTY",
+    when: (op, model) =>
+      op.op === "rename" &&
+      model.find(op.path, false)?.type === "directory" &&
+      (model.find(op.to, false)?.entries.size ?? 0) > 0,
+  },
+];
 
 /** What overlayfs refuses and Linux does elsewhere, and why. What it refused, the other systems do not get. */
 export const KERNEL_REFUSALS: readonly {
