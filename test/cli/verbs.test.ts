@@ -48,8 +48,11 @@ test("cli: names are listed, tagged, moved and removed", async () => {
   await cli.delta0(["create", "base", "web", "--no-lxc", "--label", "role=front"]);
 
   const listed = await cli.delta0(["ls"]);
-  assert.match(listed.stdout, /^NAME +STATE +BASE +CREATED\nweb +stored +base +\d{4}-\d\d-\d\d \d\d:\d\d\nbase +/);
-  assert.match((await cli.delta0(["ls", "-l"])).stdout, /^NAME +STATE +BASE +FILES +SIZE +CREATED\n/);
+  assert.match(
+    listed.stdout,
+    /^NAME +STATE +BASE +SNAPS +CREATED\nweb +stored +base +0 +\d{4}-\d\d-\d\d \d\d:\d\d\nbase +/,
+  );
+  assert.match((await cli.delta0(["ls", "-l"])).stdout, /^NAME +STATE +BASE +SNAPS +FILES +SIZE +EXPIRES +CREATED\n/);
   assert.equal((await cli.delta0(["ls", "-1"])).stdout, "web\nbase\n");
   assert.equal((await cli.delta0(["ls", "-1", "--layers"])).stdout, "base\n");
   assert.equal((await cli.delta0(["ls", "-1", "--label", "role=back"])).stdout, "");
