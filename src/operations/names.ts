@@ -13,7 +13,7 @@ import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
 import { findOver } from "./ephemeral.ts";
-import { settle, settledRef } from "./settle.ts";
+import { settle, settledRef, settleReadable } from "./settle.ts";
 import { refuseStarted, renamedSnapshots, takeAway } from "./take-away.ts";
 
 export interface TagParams {
@@ -124,12 +124,13 @@ async function stopped(
   // Nobody wants to have back what was made to be forgotten.
   const over = findOver(context.store, name, ref, runningContainers());
   if (over !== undefined) return { ref, ...over };
-  let settled = await settle(context, name, ref);
+  const look = running === "refuse" ? settle : settleReadable;
+  let settled = await look(context, name, ref);
   if (settled.state === "running" && running === "stop" && ref.lxcPath !== null) {
     stop(name, ref.lxcPath);
     const over = findOver(context.store, name, ref, runningContainers());
     if (over !== undefined) return { ref, ...over };
-    settled = await settle(context, name, settled.ref);
+    settled = await look(context, name, settled.ref);
   }
   if (running !== "let be") refuseRunning(name, settled.state, ref.lxcPath);
   if (settled.state === "foreign")

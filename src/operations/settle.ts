@@ -36,6 +36,17 @@ export async function settle(
   return await foldUpper(context, name, await settleDirectory(context, name, ref, running));
 }
 
+/** As `settle`; what views changed and cannot be read is left out, with a warning. */
+export async function settleReadable(context: Context, name: string, ref: ContainerRef): Promise<Settled> {
+  try {
+    return await settle(context, name, ref);
+  } catch (error) {
+    if (!isStoreError(error, "FORMAT_INVALID")) throw error;
+    warn(context, `${name}: what was changed of it last is lost: ${error.message}`);
+    return await settleDirectory(context, name, ref);
+  }
+}
+
 /** As `settle`, but for what views changed. */
 export async function settleDirectory(
   context: Context,
@@ -57,7 +68,7 @@ export async function settleDirectory(
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
     if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return { ref, state: "stopped" };
     // Announced for what the upper in the store holds: that is folded next.
-    if (store.uppers.header(name)?.version === refVersion(ref)) return { ref, state: "stopped" };
+    if (store.uppers.mayChange(name, refVersion(ref))) return { ref, state: "stopped" };
     // A change that was announced and never made: the delta directory is as it was.
     dropPreparedUpper(found.rootfs.upper);
     clearPending(directory);
@@ -99,7 +110,7 @@ async function captureUpper(
     if (!isWhole()) return { ref, state: "running" };
     if (!begun && lower === ref.lower && tree.digest === ref.tree) return { ref, state: "stopped" };
     const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
-    if (store.uppers.header(name)?.version === refVersion(ref))
+    if (store.uppers.mayChange(name, refVersion(ref)))
       warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
     await store.change(`capture ${name}`, [{ name, before: ref, after: captured }], [], "overruled");
     clearPending(directory);

@@ -57,6 +57,12 @@ export class UpperDatabase implements AsyncDisposable {
     return bytes && openHeader(key, bytes);
   }
 
+  mayChange(name: string, version: string): boolean {
+    if (this.#kv?.getSync(headerKey(name)) === undefined) return false;
+    const header = readableHeader(() => this.header(name));
+    return header === undefined || header.version === version;
+  }
+
   /** All headers. A damaged one is undefined. */
   async *headers(): AsyncGenerator<readonly [name: string, header: UpperHeader | undefined]> {
     if (this.#kv === undefined) return;

@@ -1,6 +1,5 @@
 import type { PathLike } from "node:fs";
-import { StoreError } from "../errors.ts";
-import type { StoreErrorCode } from "../errors.ts";
+import { isStoreError } from "../errors.ts";
 import { isDatabaseError } from "../kv/kv.ts";
 import type { Caller, Owned } from "./credentials.ts";
 import type { Entry } from "./entry.ts";
@@ -95,18 +94,9 @@ export function withDestination(error: Error, dest: PathLike): Error {
 
 /** What of the store keeps a call from being made, as one who writes files knows it; the StoreError is its cause. */
 function writeError(error: unknown, syscall: string, path: string | undefined): unknown {
-  if (isDatabaseError(error)) return fileError("EIO", syscall, path, { cause: error });
-  if (!(error instanceof StoreError)) return error;
-  const code = errnoOf(error);
-  return code === undefined ? readError(error, syscall, path ?? "") : fileError(code, syscall, path, { cause: error });
+  const fail = (code: string): Error => fileError(code, syscall, path, { cause: error });
+  if (isStoreError(error, "NO_SPACE")) return fail("ENOSPC");
+  if (isStoreError(error, "NOT_PERMITTED")) return fail("EROFS");
+  if (isStoreError(error, "REFUSED")) return fail("EBUSY");
+  return isDatabaseError(error) ? fail("EIO") : readError(error, syscall, path ?? "");
 }
-
-function errnoOf({ code }: StoreError<StoreErrorCode>): string | undefined {
-  return ERRNOS[code];
-}
-
-const ERRNOS: Partial<Record<StoreErrorCode, string>> = {
-  NO_SPACE: "ENOSPC",
-  NOT_PERMITTED: "EROFS",
-  REFUSED: "EBUSY",
-};

@@ -94,6 +94,11 @@ export class Uppers implements AsyncDisposable {
     return this.#database.header(name);
   }
 
+  /** There are changes of the record of that version, or that cannot be told. */
+  mayChange(name: string, version: string): boolean {
+    return this.#database.mayChange(name, version);
+  }
+
   /** All headers. A damaged one is undefined. */
   headers(): AsyncGenerator<readonly [name: string, header: UpperHeader | undefined]> {
     return this.#database.headers();

@@ -14,6 +14,7 @@ import type { OpenFile } from "./open-file.ts";
 import { mayAccess, mayOpen } from "./permissions.ts";
 import type { Place, Resolved } from "./resolver.ts";
 import { Resolver } from "./resolver.ts";
+import { DamagedNode } from "./upper-node.ts";
 import { ViewBigIntStats, ViewStats } from "./stats.ts";
 import type { Writes } from "./writes.ts";
 
@@ -62,8 +63,12 @@ export class ViewCore {
   find(path: PathLike, follow: boolean, syscall: string): Resolved {
     const given = givenPath(path);
     try {
-      if (typeof given === "string") return this.#resolver.resolve(given, follow);
-      return this.#resolver.resolveBytes(given.bytes, follow);
+      const found =
+        typeof given === "string"
+          ? this.#resolver.resolve(given, follow)
+          : this.#resolver.resolveBytes(given.bytes, follow);
+      if (found instanceof DamagedNode) throw found.error;
+      return found;
     } catch (error) {
       throw readError(error, syscall, displayPath(path));
     }
