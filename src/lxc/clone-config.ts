@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { byteStringOf } from "../model/name.ts";
 import { type ConfigFile, getValue, removeSettings, replaceInValues, settingsOf, setValue } from "./config-file.ts";
+import type { Identity } from "./identity.ts";
 import { formatRootfsPath, parseRootfsPath } from "./rootfs-path.ts";
 
 export interface CloneConfigOptions {
@@ -11,6 +12,8 @@ export interface CloneConfigOptions {
   readonly directory: string;
   /** The clone's `lxc.rootfs.path`. */
   readonly rootfs: string;
+  /** Whether it has its own host name and MAC addresses. Default: new. */
+  readonly identity?: Identity;
 }
 
 export interface ClonedConfig {
@@ -22,13 +25,13 @@ export interface ClonedConfig {
 }
 
 /**
- * The config of a clone: the original's, with another rootfs, its own name, MAC addresses and directory, no autostart
- * and no log files in common.
+ * The config of a clone: the original's, with another rootfs, its own directory, host name and MAC addresses, no autostart and no
+ * log files in common.
  *
  * @throws {StoreError} USAGE if no config can hold the new paths
  */
 export function cloneConfig(original: ConfigFile, options: CloneConfigOptions): ClonedConfig {
-  const { originalName, originalDirectory, name, directory, rootfs } = options;
+  const { originalName, originalDirectory, name, directory, rootfs, identity = "new" } = options;
   let config = removeSettings(original, ({ key }) => DROPPED.has(key));
   config = setValue(config, "lxc.rootfs.path", rootfs);
   const pathPattern = withinPattern(originalDirectory);
@@ -39,10 +42,16 @@ export function cloneConfig(original: ConfigFile, options: CloneConfigOptions): 
   config = replaceInValues(config, pathPattern, byteStringOf(directory));
   // Had the paths before been the clone's own already, or had they the original's in them, this sets it right.
   config = setValue(config, "lxc.rootfs.path", rootfs);
-  if ((getValue(config, "lxc.uts.name") ?? originalName) === originalName)
-    config = setValue(config, "lxc.uts.name", name);
-  config = withOwnAddresses(config);
-  return { config, warnings: warningsFor(config, directory), ownFiles: [...new Set(ownFiles)] };
+  config =
+    identity === "new"
+      ? withOwnIdentity(config, name)
+      : setValue(config, "lxc.uts.name", getValue(config, "lxc.uts.name") ?? originalName);
+  return { config, warnings: warningsFor(config, directory, identity), ownFiles: [...new Set(ownFiles)] };
+}
+
+/** The config with this host name, and with new MAC addresses where it has any. */
+export function withOwnIdentity(config: ConfigFile, host: string): ConfigFile {
+  return withOwnAddresses(setValue(config, "lxc.uts.name", host));
 }
 
 /**
@@ -85,9 +94,11 @@ function randomAddress(): string {
   return `00:16:3e:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0")).join(":")}`;
 }
 
-function warningsFor(config: ConfigFile, directory: string): string[] {
+function warningsFor(config: ConfigFile, directory: string, identity: Identity): string[] {
+  const isShared = (key: string): boolean =>
+    STATIC_ADDRESS.test(key) || (identity === "keep" && HARDWARE_ADDRESS.test(key));
   return settingsOf(config).flatMap(({ key, value }) => {
-    if (STATIC_ADDRESS.test(key) && value !== "") return `has the original's address: ${key} = ${value}`;
+    if (isShared(key) && value !== "") return `has the original's address: ${key} = ${value}`;
     if (HOST_DEVICE.test(key) && value !== "") return `cannot run beside the original: ${key} = ${value}`;
     const source = key === "lxc.mount.entry" ? writableSource(value) : undefined;
     if (source === undefined || withinPattern(directory).test(byteStringOf(source))) return [];

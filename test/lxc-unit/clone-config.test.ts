@@ -68,9 +68,15 @@ test("clone config: what both would use is warned of", () => {
   assert.equal(count("lxc.mount.entry = proc proc proc nodev 0 0\nlxc.net.0.type = veth\n"), 0);
 });
 
-test("clone config: a host name that the user chose stays", () => {
-  assert.equal(getValue(clone("lxc.uts.name = mail.example\n").config, "lxc.uts.name"), "mail.example");
+test("clone config: the host name is its own, whatever the original's; with the identity kept, and MAC addresses, it is the original's", () => {
+  const text = "lxc.uts.name = mail.example\nlxc.net.0.hwaddr = 00:16:3e:00:00:01\n";
+  assert.equal(getValue(clone(text).config, "lxc.uts.name"), "new");
   assert.equal(getValue(clone("").config, "lxc.uts.name"), "new");
+  const kept = (text: string) => cloneConfig(parseConfig(text), { ...OPTIONS, identity: "keep" });
+  assert.equal(getValue(kept(text).config, "lxc.uts.name"), "mail.example");
+  assert.equal(getValue(kept("").config, "lxc.uts.name"), "old");
+  assert.equal(getValue(kept(text).config, "lxc.net.0.hwaddr"), "00:16:3e:00:00:01");
+  assert.deepEqual([clone(text).warnings.length, kept(text).warnings.length], [0, 1]);
 });
 
 test("renamed config: addresses, autostart and logs stay, paths and the name are the new ones, twice no more than once", () => {
