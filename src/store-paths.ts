@@ -43,6 +43,13 @@ export class StorePaths {
   get privateExports(): string {
     return `${this.directory}/private/exports`;
   }
+  /** As `exports`, those for id maps: `<map>/<tree>`. Made when one is first needed. */
+  get mapped(): string {
+    return `${this.directory}/mapped`;
+  }
+  get privateMapped(): string {
+    return `${this.directory}/private/mapped`;
+  }
   get manifests(): string {
     return `${this.directory}/private/manifests`;
   }

@@ -98,6 +98,22 @@ export function expiresAt(options: Options): { expires?: string } {
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };
 
+/** @param whose for the help: "of the container" */
+export function idMapOption(whose: string): Option {
+  return {
+    flags: "--idmap <MAP>",
+    description: `user ids, group ids or both ${whose}: u:0:100000:65536, g:… or b:…; "none" for none`,
+    repeat: true,
+  };
+}
+
+/** `{ idMap }`, to be spread, or nothing if it is not given. */
+export function idMapOf(options: Options): { idMap?: readonly string[] } {
+  const ranges = options.list("idmap");
+  if (ranges.length === 0) return {};
+  return { idMap: ranges.length === 1 && ranges[0] === "none" ? [] : ranges };
+}
+
 export function storeDirectory(options: Options): string {
   const given = options.text("store") ?? process.env["DELTA0_STORE"];
   if (given !== undefined && given !== "") return resolve(given);

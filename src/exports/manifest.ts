@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { joinPath, ROOT } from "../model/name.ts";
+import { formatIdMap, parseIdMap } from "../model/id-map.ts";
+import type { IdMap } from "../model/id-map.ts";
 import type { TreePath } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { writeFileDurably } from "../sys/durable.ts";
@@ -47,21 +49,24 @@ function unlessUnreadable<T>(call: () => T): T | undefined {
   }
 }
 
-/** As `<identity>\t<path>\0` for each entry; no path holds a NUL. */
-export function writeManifest(file: string, manifest: Manifest): void {
+/** As `<identity>\t<path>\0` for each entry; no path holds a NUL. Before them `<id map>\0`, its ranges parted by blanks, if there is one. */
+export function writeManifest(file: string, manifest: Manifest, idMap: IdMap | null): void {
   const rows = Array.from(manifest, ([path, identity]) => `${identity}\t${path}\0`);
+  if (idMap !== null) rows.unshift(`${formatIdMap(idMap).join(" ")}\0`);
   writeFileDurably(file, Buffer.from(rows.join(""), "latin1"), 0o600);
 }
 
-/** @throws {StoreError} FORMAT_INVALID */
-export function readManifest(file: string): Manifest {
+/** @throws {StoreError} FORMAT_INVALID, USAGE if it is damaged */
+export function readManifest(file: string): { readonly manifest: Manifest; readonly idMap: IdMap | null } {
   const manifest = new Map<TreePath, string>();
-  for (const row of readFileSync(file, "latin1").split("\0").slice(0, -1)) {
+  const rows = readFileSync(file, "latin1").split("\0").slice(0, -1);
+  const idMap = rows[0]?.includes("\t") === false ? parseIdMap(rows.shift()?.split(" ") ?? []) : null;
+  for (const row of rows) {
     const tab = row.indexOf("\t");
     if (tab < 0) throw new StoreError("FORMAT_INVALID", { record: file, reason: "has a row without a tab" });
     manifest.set(row.slice(tab + 1), row.slice(0, tab));
   }
-  return manifest;
+  return { manifest, idMap };
 }
 
 /** Paths that are not, or no longer, as the manifest has them. */

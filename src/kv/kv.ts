@@ -1,4 +1,4 @@
-import { statfsSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Level } from "level";
 import { StoreError } from "../errors.ts";
@@ -57,6 +57,8 @@ export class Kv implements AsyncDisposable {
     // Level's types leave out what browsers lack: getSync, compactRange. On Node it is ClassicLevel.
     const db = new Level(directory, BYTES) as unknown as Database;
     try {
+      // LevelDB would make it for all to read, and a store's own directory may be one that all may pass.
+      if (create) mkdirSync(path, { recursive: true, mode: 0o700 });
       await db.open({
         // With a lost CURRENT an open that may create succeeds with a part of the keys, and deletes tables.
         createIfMissing: create,

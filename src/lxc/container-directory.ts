@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -16,6 +16,8 @@ export interface ContainerDirectoryOptions {
   readonly exportPath: string;
   /** The caller makes `delta0`, or the first start does, as the store's record of that generation says. */
   readonly delta: "none" | { readonly pending: number };
+  /** The group of the container's root outside, if that is not root's: it has to get to `delta0`. */
+  readonly mappedGid?: number | undefined;
 }
 
 /** What stands in a container's LXC directory, or why it is none that delta0 could work with. */
@@ -46,7 +48,7 @@ export interface ForeignDirectory {
  * @throws {StoreError} EXISTS
  */
 export function makeContainerDirectory(parent: string, options: ContainerDirectoryOptions): void {
-  const { name, config, exportPath, delta } = options;
+  const { name, config, exportPath, delta, mappedGid } = options;
   const directory = `${parent}/${name}`;
   try {
     mkdirSync(directory);
@@ -57,8 +59,9 @@ export function makeContainerDirectory(parent: string, options: ContainerDirecto
   makeFile(`${directory}/config`, formatConfig(config), 0o640);
   symlinkSync(exportPath, `${directory}/rootfs`);
   if (delta !== "none") makeFile(`${directory}/${PENDING}`, `${delta.pending}\n`, 0o640);
-  // Uppers hold set-id programs, old ones too: nobody but root gets to them.
-  chmodSync(directory, 0o770);
+  // Uppers hold set-id programs, old ones too: nobody but root gets to them, the container's or the host's.
+  if (mappedGid !== undefined) chownSync(directory, 0, mappedGid);
+  chmodSync(directory, mappedGid === undefined ? 0o770 : 0o710);
 }
 
 /** @throws {StoreError} FORMAT_INVALID for a `pending` that holds no generation */

@@ -9,6 +9,9 @@ export interface HookPaths {
   readonly exports: string;
   /** What is mounted there, read-only. */
   readonly privateExports: string;
+  /** The same for the exports with id maps. */
+  readonly mapped: string;
+  readonly privateMapped: string;
   /** Where the hooks are written. */
   readonly lxc: string;
   /** To be held, flock(2), by whoever mounts the exports. */
@@ -35,6 +38,8 @@ export function writeHooks(paths: HookPaths, command: readonly string[]): void {
   const places = [
     `exports=${quoted(paths.exports)}`,
     `private=${quoted(paths.privateExports)}`,
+    `mapped=${quoted(paths.mapped)}`,
+    `private_mapped=${quoted(paths.privateMapped)}`,
     `lock=${quoted(paths.mountLock)}`,
     `turn=${quoted(`${paths.lxc}/post-stop.lock`)}`,
   ].join("\n");
@@ -68,7 +73,10 @@ function head(hook: string): string {
 hook=${hook}`;
 }
 
-/** Ends the script for containers that stand on none of our exports; else sets lower, key, upper and dir. */
+/**
+ * Ends the script for containers that stand on none of our exports; else sets lower, upper and dir, and exports and private to where the
+ * lower is below as key. is_mapped is empty for one without an id map.
+ */
 const COMMON = `# A start from a user's shell has the user's PATH.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
@@ -86,9 +94,19 @@ upper=/\${rootfs##*:/}
 case $lower in
 *\\\\*) lower=$(printf '%s\\n' "$lower" | sed 's/\\\\\\(.\\)/\\1/g') ;;
 esac
+is_mapped=
+case $lower in
+"$mapped"/*)
+  is_mapped=yes
+  exports=$mapped
+  private=$private_mapped
+  ;;
+esac
 key=\${lower#"$exports/"}
-if [ "$key" = "$lower" ] || [ \${#key} -ne 64 ]; then exit 0; fi
-case $key in
+tree=$key
+if [ -n "$is_mapped" ]; then tree=\${key#*/}; fi
+if [ "$key" = "$lower" ] || [ \${#tree} -ne 64 ]; then exit 0; fi
+case $tree in
 *[!0-9a-f]*) exit 0 ;;
 esac
 dir=\${LXC_CONFIG_FILE%/*}
@@ -123,7 +141,15 @@ ready() {
   [ -d "$lower" ] && [ -d "$upper" ] && ! isPending && grep -qF -- ":$rootfs" "$LXC_CONFIG_FILE"
 }
 
-if ready; then exit 0; fi
+# LXC makes the work directory as root of the container, who may not write beside it.
+go() {
+  if [ -n "$is_mapped" ] && [ ! -d "\${upper%/*}/work" ]; then
+    mkdir -m 0700 "\${upper%/*}/work" && chown --reference="$upper" "\${upper%/*}/work"
+  fi
+  exit 0
+}
+
+if ready; then go; fi
 
 # After a boot the exports are not mounted yet.
 if [ ! -d "$lower" ] && [ -d "$private/$key" ] && [ -d "$exports" ] && [ ! -L "$exports" ]; then
@@ -131,12 +157,12 @@ if [ ! -d "$lower" ] && [ -d "$private/$key" ] && [ -d "$exports" ] && [ ! -L "$
     flock -w 30 9
     [ -d "$lower" ] || mount -o bind,ro "$private" "$exports"
   ) 9>>"$lock" >/dev/null 2>&1
-  if ready; then exit 0; fi
+  if ready; then go; fi
 fi
 
 if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
   if [ -n "$said" ]; then say "$said"; fi
-  exit 0
+  go
 fi
 
 # LXC would make a missing upper itself, empty: the container would start without its changes.
@@ -148,7 +174,7 @@ elif isPending; then
   said="cannot start: $upper is out of date, and delta0 did not renew it: $said"
 else
   say "started with $upper as it was: $said"
-  exit 0
+  go
 fi
 say "$said"
 printf '%s\\n' "$said" >&2

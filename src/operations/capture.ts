@@ -4,11 +4,14 @@ import { StoreError } from "../errors.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import type { Digest } from "../model/digest.ts";
 import { refuseHiddenLinks } from "../lxc/upper.ts";
+import { parseIdMap } from "../model/id-map.ts";
+import type { Losses } from "../sinks/written.ts";
 import { isDirectory } from "../sys/is-directory.ts";
 import { upperIsMounted } from "../sys/mounts.ts";
 import { changeContainer } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { readDelta } from "./read-delta.ts";
+import type { DeltaForm } from "./read-delta.ts";
 import { requireContainer } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
 import { settle } from "./settle.ts";
@@ -20,6 +23,8 @@ export interface CaptureParams {
   readonly from?: string;
   /** The marks in `from`. Default: trusted. */
   readonly dialect?: Dialect;
+  /** The id map whose ids `from` has, as `parseIdMap` takes it. Default: ids are as they are inside. */
+  readonly idMap?: readonly string[];
 }
 
 export interface Captured {
@@ -28,18 +33,27 @@ export interface Captured {
   /** False if the container was as it is. */
   readonly changed: boolean;
   readonly captured: string | null;
+  /** What of the delta's ids the id map does not have. */
+  readonly losses: Losses;
 }
 
 /** Reads what a stopped container changed into the store. */
 export async function capture(context: Context, params: CaptureParams): Promise<Captured> {
   const { store } = context;
-  const { name, from, dialect = "trusted" } = params;
+  const { name, from, dialect = "trusted", idMap } = params;
   const before = await requireContainer(store, name);
   const settled = await settle(context, name, before);
   refuseRunning(name, settled.state, settled.ref.lxcPath);
-  if (from !== undefined) await captureFrom(context, name, settled, from, dialect);
+  const form = { dialect, idMap: idMap === undefined || idMap.length === 0 ? null : parseIdMap(idMap) };
+  const losses = from === undefined ? settled.losses : await captureFrom(context, name, settled, from, form);
   const after = await requireContainer(store, name);
-  return { name, digest: after.tree, changed: after.tree !== before.tree, captured: after.captured };
+  return {
+    name,
+    digest: after.tree,
+    changed: after.tree !== before.tree,
+    captured: after.captured,
+    losses: losses ?? [],
+  };
 }
 
 async function captureFrom(
@@ -47,8 +61,8 @@ async function captureFrom(
   name: string,
   before: Settled,
   from: string,
-  dialect: Dialect,
-): Promise<void> {
+  form: DeltaForm,
+): Promise<Losses> {
   const directory = resolve(from);
   if (!isDirectory(directory)) throw new StoreError("NOT_FOUND", { what: `no delta directory ${from}` });
   const refuseMounted = (): void => {
@@ -57,8 +71,9 @@ async function captureFrom(
   };
   refuseMounted();
   refuseHiddenLinks(directory);
-  const tree = await readDelta(context, directory, before.ref.lower, dialect);
+  const { tree, losses } = await readDelta(context, directory, before.ref.lower, form);
   refuseMounted();
   const after = { ...before.ref, tree: tree.digest, captured: timestamp() };
   await changeContainer(context, { name, before, after });
+  return losses;
 }

@@ -1,6 +1,5 @@
 import { asStoreError, StoreError } from "../errors.ts";
 import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
-import type { Digest } from "../model/digest.ts";
 import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { SharedUpper } from "../overlay/shared-upper.ts";
@@ -11,7 +10,8 @@ import type { Store } from "../store.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
-import { dialectOf, directoryOf } from "./lxc-host.ts";
+import { warnOfLosses } from "./id-maps.ts";
+import { dialectOf, directoryOf, exportPathOf } from "./lxc-host.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Settled } from "./container-state.ts";
 
@@ -94,7 +94,7 @@ async function prepareUpperFor(context: Context, directory: string, ref: Contain
   if (found.type === "none" || !found.hasUpper) return false;
   try {
     await prepareUpper(found.rootfs.upper, async (path) => {
-      await writeUpper(context, path, ref.lower, ref.tree, dialectOf(found.config));
+      await writeUpper(context, path, ref, dialectOf(found.config));
     });
   } catch (error) {
     throw asStoreError(error, `making the new delta of ${directory}`);
@@ -113,9 +113,9 @@ async function renewDirectory(context: Context, directory: string, ref: Containe
     // At no moment an old upper is over a new lower.
     if (isReady) usePreparedUpper(found.rootfs.upper);
     else removeUpper(found.rootfs.upper);
-    setExport(directory, context.store.exports.path(ref.lower));
+    setExport(directory, exportPathOf(context.store, ref));
     if (isReady) clearPending(directory);
-    else if (ref.lower === ref.tree) await makeUpper(context, directory, ref.lower, ref.tree);
+    else if (ref.lower === ref.tree) await makeUpper(context, directory, ref);
   } catch (error) {
     // It is changed all the same: the next start finds `pending`, and makes the upper as the record has it.
     const known = asStoreError(error, `renewing ${directory}`);
@@ -124,27 +124,26 @@ async function renewDirectory(context: Context, directory: string, ref: Containe
   }
 }
 
-/** Makes the upper that shows `tree` over `lower`, and says that it is as it should be. */
-export async function makeUpper(context: Context, directory: string, lower: Digest, tree: Digest): Promise<void> {
+/** What an upper is of: it shows `tree` over `lower`, with the ids of `idMap`. */
+export type UpperOf = Pick<ContainerRef, "lower" | "tree" | "idMap">;
+
+/** Makes the upper, and says that it is as it should be. */
+export async function makeUpper(context: Context, directory: string, of: UpperOf): Promise<void> {
   const found = readContainerDirectory(directory);
   if (found.type === "none") return;
   await replaceUpper(found.rootfs.upper, async (path) => {
-    await writeUpper(context, path, lower, tree, dialectOf(found.config));
+    await writeUpper(context, path, of, dialectOf(found.config));
   });
   clearPending(directory);
 }
 
 /** Writes a new delta directory. Even an empty one has the metadata of the tree's root. */
-export async function writeUpper(
-  context: Context,
-  path: string,
-  lower: Digest,
-  tree: Digest,
-  dialect: Dialect,
-): Promise<void> {
+export async function writeUpper(context: Context, path: string, of: UpperOf, dialect: Dialect): Promise<void> {
+  const { lower, tree, idMap } = of;
   const { trees, content } = context.store;
   const changes = diffTrees(trees, trees.tree(lower), trees.tree(tree), { parents: true });
   const { root } = trees.tree(tree);
   const withRoot = lower === tree ? [{ path: "", before: root, after: root }] : changes;
-  await writeDelta(path, withRoot, content, { dialect });
+  const { losses } = await writeDelta(path, withRoot, content, { dialect, idMap });
+  warnOfLosses(context, path, losses);
 }

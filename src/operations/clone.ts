@@ -1,3 +1,4 @@
+import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { cloneConfig } from "../lxc/clone-config.ts";
@@ -8,6 +9,7 @@ import { withSettings } from "../lxc/template.ts";
 import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
+import { idMapFor } from "./id-maps.ts";
 import { directoryOf, lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { makeContainers } from "./make-containers.ts";
@@ -48,8 +50,11 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   const original = await resolveOriginal(context, ref);
   const lxcPath = lxcPathFor(store, params);
   const origin = originOf(store, original);
-  const configOf = configFrom(context, original, lxcPath, params);
-  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits: { ephemeral, expires } });
+  const container = containerOf(store, original);
+  const configOf = configFrom(context, container, lxcPath, params);
+  const config = lxcPath === null ? null : configOf(names[0] ?? "", "none yet");
+  const idMap = idMapFor(params.idMap, config, container?.ref.idMap ?? null);
+  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits: { ephemeral, expires, idMap } });
   return { ref, names, digest: original.tree, lxcPath };
 }
 
@@ -75,24 +80,29 @@ function originOf(store: Store, original: Resolved): Origin {
   }
 }
 
+interface NamedContainer {
+  readonly name: string;
+  readonly ref: ContainerRef;
+}
+
+/** The container that `original` is, or is a snapshot of. */
+function containerOf(store: Store, original: Resolved): NamedContainer | undefined {
+  if (original.kind === "layer") return snapshotOwner(store, original.name);
+  return original.kind === "container" ? original : undefined;
+}
+
 /**
  * A clone of a container with an LXC directory, or of its snapshot, has that one's config; others begin with the template. Settings
  * go over both.
  */
 function configFrom(
   context: Context,
-  original: Resolved,
+  container: NamedContainer | undefined,
   lxcPath: string | null,
   params: LxcParams,
 ): (name: string, rootfs: string) => ConfigFile {
   const { store } = context;
   const fromTemplate = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
-  const container =
-    original.kind === "layer"
-      ? snapshotOwner(store, original.name)
-      : original.kind === "container"
-        ? original
-        : undefined;
   if (container === undefined || params.config !== undefined) return fromTemplate;
   const originalDirectory = directoryOf(container.name, container.ref);
   const found = originalDirectory === undefined ? undefined : readContainerDirectory(originalDirectory);

@@ -1,5 +1,6 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
+import type { Losses } from "../sinks/written.ts";
 
 /**
  * - `stored`: it has no LXC directory
@@ -11,6 +12,8 @@ export type ContainerState = "stored" | "stopped" | "running" | "missing" | "for
 export interface Settled {
   readonly ref: ContainerRef;
   readonly state: ContainerState;
+  /** What of its ids was not mapped, if it was captured just now. */
+  readonly losses?: Losses;
 }
 
 /** @throws {StoreError} REFUSED in LXC's own words */

@@ -4,6 +4,8 @@ import { layerDigest, timestamp } from "../containers/refs.ts";
 import { clone } from "./clone.ts";
 import type { Cloned } from "./clone.ts";
 import type { Context } from "./context.ts";
+import type { ConfigFile } from "../lxc/config-file.ts";
+import { idMapFor } from "./id-maps.ts";
 import { expiryOf, sweepNames } from "./ephemeral.ts";
 import { lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
@@ -30,6 +32,8 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
   requireFree(store, name);
   if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
   const lxcPath = lxcPathFor(store, params);
+  const configOf = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
+  const idMap = idMapFor(params.idMap, lxcPath === null ? null : configOf(name, "none yet"), null);
   const tree = await readSource(context, params);
   const created = timestamp();
   const layer: Layer = { tree: tree.digest, parent: null, created, message: "", source: describeSource(params) };
@@ -38,9 +42,9 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
     origin: { base: layerDigest(layer), lower: tree.digest, tree: tree.digest },
     labels,
     lxcPath,
-    configOf: (name, rootfs) => newConfig(store, name, rootfs, params),
+    configOf,
     layers: [layer],
-    traits: { expires },
+    traits: { expires, idMap },
   });
   return { ref: source, names: [name], digest: tree.digest, lxcPath };
 }

@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, readFileSync, rmSync, statfsSync, write
 import { randomBytes } from "node:crypto";
 import { errnoOf } from "../errors.ts";
 import { blake3Implementation } from "../format/blake3.ts";
+import { subordinateRanges } from "../lxc/id-map-config.ts";
 import { defaultLxcPath, lxcVersion } from "../lxc/lxc-programs.ts";
 import { cloneFile } from "../sys/file.ts";
 import { capabilities } from "../sys/host.ts";
@@ -36,6 +37,7 @@ export function doctor(paths: StorePaths): Check[] {
       `${version ?? ""} in ${defaultLxcPath() ?? "no path"}`,
       "not installed: apt-get install lxc",
     ),
+    idMapCheck(),
     check("blake3", blake3Implementation() === "native", "native", "WebAssembly, eight times slower"),
     check("zstd", zstdImplementation() === "libzstd", "libzstd", "Node's own: no zstd tars. apt-get install libzstd1"),
     space === undefined
@@ -47,6 +49,17 @@ export function doctor(paths: StorePaths): Check[] {
 
 function check(name: string, ok: boolean, good: string, bad: string): Check {
   return { name, result: ok ? "ok" : "missing", detail: ok ? good : bad };
+}
+
+/** Whether root may start containers with id maps, and with which ids of the host. */
+function idMapCheck(): Check {
+  const uids = subordinateRanges("/etc/subuid");
+  const gids = subordinateRanges("/etc/subgid");
+  if (uids === undefined || gids === undefined) return check("id maps", true, "root may map all ids", "");
+  const bad =
+    "root has no line in /etc/subuid and /etc/subgid, which newuidmap asks for: write root:100000:65536 to both";
+  const good = `root may map users ${uids.join(" ")}, groups ${gids.join(" ")}`;
+  return check("id maps", uids.length > 0 && gids.length > 0, good, bad);
 }
 
 /** For a full copy of a root filesystem, and for what starts containers. */

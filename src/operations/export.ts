@@ -1,8 +1,11 @@
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
+import { shiftedIn, shiftedOut } from "../format/shift-ids.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Change } from "../model/change.ts";
+import { parseIdMap } from "../model/id-map.ts";
+import type { IdMap } from "../model/id-map.ts";
 import { writeDirectory } from "../sinks/directory.ts";
 import { LossTally } from "../sinks/written.ts";
 import type { Losses, Written } from "../sinks/written.ts";
@@ -23,6 +26,8 @@ export interface ExportParams {
   readonly asUser?: boolean;
   /** Reads the directory back and compares, unless something was lost or left out. What does not compare stays. */
   readonly verify?: boolean;
+  /** The id map whose ids it gets, as `parseIdMap` takes it. Default: ids are as they are inside. */
+  readonly idMap?: readonly string[];
 }
 
 export interface Exported {
@@ -41,46 +46,54 @@ export interface Exported {
 /** Writes a tree out. A target file or directory is in place only once it is complete and safe from a power cut. */
 export async function exportTree(context: Context, params: ExportParams): Promise<Exported> {
   const { ref, target, verify = false } = params;
+  const idMap = params.idMap === undefined || params.idMap.length === 0 ? null : parseIdMap(params.idMap);
   if (verify && (target === "-" || target.endsWith(".tar")))
     throw new StoreError("USAGE", { reason: "a tar is not read back", hint: "verify goes with a directory" });
   const { tree: digest } = await settledRef(context, ref);
   const tree = context.store.trees.tree(digest);
-  const written = await write(context, tree, params);
+  const written = await write(context, tree, params, idMap);
   const verified = verify && written.losses.length === 0 && written.omitted.length === 0;
-  if (verified) await compare(context, tree, target);
+  if (verified) await compare(context, tree, target, idMap);
   return { ref, digest, target, ...written, verified };
 }
 
-async function write(context: Context, tree: Tree, params: ExportParams): Promise<Written> {
+async function write(context: Context, tree: Tree, params: ExportParams, idMap: IdMap | null): Promise<Written> {
   const { target } = params;
   if (target.startsWith("oci:")) throw new StoreError("UNSUPPORTED", { what: "OCI layouts are not written yet" });
   if (target === "-") {
     if (context.output === undefined) throw new StoreError("USAGE", { reason: "there is no output to write to" });
-    return writeTar(context, tree, context.output);
+    return writeTar(context, tree, idMap, context.output);
   }
   if (/\.(tar\.(gz|xz|zst)|tgz|txz)$/.test(target))
     throw new StoreError("UNSUPPORTED", {
       what: "compressed tars are not written",
       hint: `delta0 export ${params.ref} - | zstd > ${target}`,
     });
-  return target.endsWith(".tar") ? writeTarFile(context, tree, target) : writeTarget(context, tree, params);
+  return target.endsWith(".tar")
+    ? writeTarFile(context, tree, idMap, target)
+    : writeTarget(context, tree, idMap, params);
 }
 
-function writeTarget(context: Context, tree: Tree, { target, asUser = false }: ExportParams): Promise<Written> {
+function writeTarget(
+  context: Context,
+  tree: Tree,
+  idMap: IdMap | null,
+  { target, asUser = false }: ExportParams,
+): Promise<Written> {
   const { store } = context;
   return makeInPlace(store, target, "directory", async (path) => {
     const changes = diffTrees(store.trees, undefined, tree);
-    const written = await writeDirectory(path, changes, store.content, { asUser, ...progressOf(context, tree) });
+    const written = await writeDirectory(path, changes, store.content, { asUser, idMap, ...progressOf(context, tree) });
     // By its parent: the tree's root may be a directory that its owner cannot read.
     syncFilesystem(dirname(path));
     return written;
   });
 }
 
-function writeTarFile(context: Context, tree: Tree, target: string): Promise<Written> {
+function writeTarFile(context: Context, tree: Tree, idMap: IdMap | null, target: string): Promise<Written> {
   return makeInPlace(context.store, target, "file", async (path) => {
     await using file = await open(path, "wx");
-    const written = await writeTar(context, tree, async (bytes) => {
+    const written = await writeTar(context, tree, idMap, async (bytes) => {
       for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
     });
     await file.sync();
@@ -88,22 +101,30 @@ function writeTarFile(context: Context, tree: Tree, target: string): Promise<Wri
   });
 }
 
-async function writeTar(context: Context, tree: Tree, output: (bytes: Uint8Array) => Promise<void>): Promise<Written> {
+async function writeTar(
+  context: Context,
+  tree: Tree,
+  idMap: IdMap | null,
+  output: (bytes: Uint8Array) => Promise<void>,
+): Promise<Written> {
   const losses = new LossTally();
   const changes: Iterable<Change> = diffTrees(context.store.trees, undefined, tree);
-  const stream = tarStream(changes, context.store.content, {
+  const ids = new LossTally();
+  const shifted = idMap === null ? changes : shiftedOut(changes, idMap, (...loss) => ids.add(...loss));
+  const stream = tarStream(shifted, context.store.content, {
     ...progressOf(context, tree),
     onLoss: (path, kind) => losses.add(kind, path),
   });
   for await (const bytes of stream) await output(bytes);
   const lost = losses.list.reduce((sum, { count }) => sum + count, 0);
   const { entries, bytes } = tree.root.listing;
-  return { entries: entries - lost, bytes, losses: losses.list, omitted: [] };
+  return { entries: entries - lost, bytes, losses: [...losses.list, ...ids.list], omitted: [] };
 }
 
 /** @throws {StoreError} SOURCE_INVALID if what was written does not read back as the same tree */
-async function compare(context: Context, tree: Tree, target: string): Promise<void> {
-  const { digest } = await readSource(context, { source: target });
+async function compare(context: Context, tree: Tree, target: string, idMap: IdMap | null): Promise<void> {
+  const shift = idMap === null ? undefined : shiftedIn(idMap, () => undefined);
+  const { digest } = await readSource(context, { source: target }, shift);
   if (digest === tree.digest) return;
   throw new StoreError("SOURCE_INVALID", {
     source: target,

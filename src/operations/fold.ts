@@ -12,7 +12,7 @@ export async function foldUpper(context: Context, name: string, before: Settled)
   const after = await fold(context, name, ref, (ref) => async (tree, upper) => {
     await changeContainer(context, { name, before: { ref, state }, after: { ...ref, tree }, upper });
   });
-  return { ref: after, state };
+  return { ...before, ref: after };
 }
 
 /** As `foldUpper`, for a container that is being started, whose upper is made by whoever asks. */

@@ -1,10 +1,10 @@
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import type { Ref } from "../containers/records.ts";
 import { errnoOf } from "../errors.ts";
+import type { ExportKey } from "../exports/export-key.ts";
 import { getValue, readConfig } from "../lxc/config-file.ts";
 import { defaultLxcPath } from "../lxc/lxc-programs.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
-import type { Digest } from "../model/digest.ts";
 import type { Store } from "../store.ts";
 
 /** An LXC container that stands on an export of the store, and which the store does not know: made by lxc-copy, say. */
@@ -12,7 +12,7 @@ export interface ForeignContainer {
   readonly name: string;
   readonly lxcPath: string;
   /** Those of its lowers that are exports of the store, the topmost first; at least one. */
-  readonly lowers: readonly Digest[];
+  readonly lowers: readonly ExportKey[];
 }
 
 /** In the LXC paths that the store's containers are in, its setting, and LXC's own. */

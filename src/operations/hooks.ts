@@ -1,5 +1,8 @@
 import { basename, dirname } from "node:path";
 import { StoreError } from "../errors.ts";
+import { partsOfKey } from "../exports/export-key.ts";
+import type { ExportKey } from "../exports/export-key.ts";
+import { parseConfig } from "../lxc/config-file.ts";
 import { readContainerDirectory, setExport } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
@@ -7,9 +10,9 @@ import { runningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import { makeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
-import { warn } from "./context.ts";
 import { findOver, removeOver } from "./ephemeral.ts";
 import { foldForStart } from "./fold.ts";
+import { idMapOfExport, warnOfLosses } from "./id-maps.ts";
 import { settle } from "./settle.ts";
 
 /** What LXC tells its hooks, in their environment. */
@@ -28,28 +31,31 @@ export interface HookParams {
  */
 export async function preStart(context: Context, params: HookParams): Promise<void> {
   const { store } = context;
-  const lower = lowerOf(context, params.rootfsPath);
-  if (lower === undefined) return;
-  const made = await store.exports.ensure(lower);
-  for (const { kind, count, examples } of made?.losses ?? [])
-    warn(context, `the export of ${lower} lacks what it could not keep: ${kind} (${count}), as ${examples[0] ?? ""}`);
+  const key = keyOf(context, params.rootfsPath);
+  if (key === undefined) return;
+  const lower = partsOfKey(key).tree;
   const directory = dirname(params.configFile);
   const name = basename(directory);
   const found = readContainerDirectory(directory);
-  const recorded = store.refs.find(name);
-  if (found.type === "none" || recorded?.type !== "container" || recorded.lxcPath !== dirname(directory)) return;
+  const known = store.refs.find(name);
+  const recorded = known?.type === "container" && known.lxcPath === dirname(directory) ? known : undefined;
+  const idMap = idMapOfExport(key, recorded, found.type === "none" ? parseConfig("") : found.config);
+  const made = await store.exports.ensure(lower, { idMap });
+  warnOfLosses(context, `the export of ${lower}`, made?.losses ?? []);
+  if (found.type === "none" || recorded === undefined) return;
   // What views changed, after they announced it.
   const isAnnounced = found.pendingGeneration !== undefined && !found.uncaptured;
   const ref = isAnnounced ? await foldForStart(context, name, recorded) : recorded;
-  if (lowerOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== lower) {
+  const upper = { lower, tree: ref.tree, idMap };
+  if (keyOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== key) {
     // This start has read its config before a command changed it: what it mounts is what counts.
-    setExport(directory, store.exports.path(lower));
-    await makeUpper(context, directory, lower, ref.tree);
+    setExport(directory, store.exports.path(key));
+    await makeUpper(context, directory, upper);
   } else if (isPending(found, ref.generation)) {
-    await makeUpper(context, directory, lower, ref.tree);
+    await makeUpper(context, directory, upper);
   } else if (!found.hasUpper) {
     if (ref.tree !== lower) throw missingUpper(context, name, found, ref.tree);
-    await makeUpper(context, directory, lower, ref.tree);
+    await makeUpper(context, directory, upper);
   }
 }
 
@@ -68,8 +74,8 @@ function isPending({ pendingGeneration, uncaptured }: OwnDirectory, generation: 
   return pendingGeneration !== undefined && pendingGeneration <= generation && !uncaptured;
 }
 
-/** The tree whose export a rootfs has as its one lower. */
-function lowerOf({ store }: Context, rootfsPath: string): Digest | undefined {
+/** The export that a rootfs has as its one lower. */
+function keyOf({ store }: Context, rootfsPath: string): ExportKey | undefined {
   const rootfs = parseRootfsPath(rootfsPath.startsWith("overlay") ? rootfsPath : `overlay:${rootfsPath}`);
   if (rootfs.type !== "overlay" || rootfs.lowers.length !== 1) return undefined;
   return store.exports.keyOf(rootfs.lowers[0] ?? "");

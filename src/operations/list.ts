@@ -1,6 +1,7 @@
 import picomatch from "picomatch";
 import type { ContainerRef, LayerRef, Ref } from "../containers/records.ts";
 import type { StoreError } from "../errors.ts";
+import { partsOfKey } from "../exports/export-key.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
@@ -173,7 +174,7 @@ function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContain
   return {
     name,
     type: "foreign",
-    parent: lowers[0] ?? null,
+    parent: lowers[0] === undefined ? null : partsOfKey(lowers[0]).tree,
     created: null,
     digest: null,
     files: null,

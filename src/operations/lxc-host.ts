@@ -3,6 +3,7 @@ import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
+import { exportKey } from "../exports/export-key.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { getValues, parseConfig, parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
@@ -23,6 +24,8 @@ export interface LxcParams {
   readonly config?: string;
   /** `KEY=VALUE` each, over all that. */
   readonly settings?: readonly string[];
+  /** The id map of an unprivileged container, as `parseIdMap` takes it; empty: none. Default: the config's, else the original's. */
+  readonly idMap?: readonly string[];
 }
 
 /** @throws {StoreError} NOT_FOUND if the path is no directory, USAGE if keys are given and there is no LXC path */
@@ -71,9 +74,20 @@ export function directoryOf(name: string, { lxcPath }: ContainerRef): string | u
   return lxcPath === null ? undefined : `${lxcPath}/${name}`;
 }
 
-/** The `lxc.rootfs.path` of a container that stands on a lower. */
-export function rootfsFor(store: Store, lxcPath: string, name: string, lower: ContainerRef["lower"]): string {
-  return formatRootfsPath({ lowers: [store.exports.path(lower)], upper: `${lxcPath}/${name}/delta0` });
+/** Where the export that a container stands on is, or will be. */
+export function exportPathOf(store: Store, { lower, idMap }: Pick<ContainerRef, "lower" | "idMap">): string {
+  return store.exports.path(exportKey(lower, idMap));
+}
+
+/** The `lxc.rootfs.path` of a container. */
+export function rootfsFor(
+  store: Store,
+  lxcPath: string,
+  name: string,
+  ref: Pick<ContainerRef, "lower" | "idMap">,
+): string {
+  const rootfs = { lowers: [exportPathOf(store, ref)], upper: `${lxcPath}/${name}/delta0` };
+  return formatRootfsPath(rootfs, ref.idMap === null ? undefined : "userxattr");
 }
 
 /** The config of a container that is made, and not cloned from another with one. */

@@ -1,14 +1,18 @@
+import { dirname } from "node:path";
 import type { ContainerRef, Layer } from "../containers/records.ts";
 import { timestamp } from "../containers/refs.ts";
 import { asStoreError, StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
+import { rootOf } from "../model/id-map.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { makeContainerDirectory } from "../lxc/container-directory.ts";
+import { withIdMap } from "../lxc/id-map-config.ts";
 import { Staging } from "../lxc/staging.ts";
 import { Turns } from "../sinks/turns.ts";
 import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
-import { dialectOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
+import { requireMappable } from "./id-maps.ts";
+import { dialectOf, exportPathOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
 import { requireFree } from "./references.ts";
 
 /** What new containers begin as. */
@@ -57,6 +61,8 @@ export async function makeContainers(context: Context, options: NewContainers): 
     ...ORDINARY,
     ...options.traits,
   };
+  if (ref.idMap !== null && lxcPath !== null)
+    requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
   const changes = names.map((name) => ({ name, before: null, after: ref }));
   if (lxcPath === null) {
     await store.change(command, changes, layers);
@@ -65,7 +71,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
   try {
     installHooks(store);
     using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
-    await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref.generation);
+    await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref);
     staging.sync();
     await store.change(command, changes, layers);
     for (const name of names) staging.publish(name);
@@ -77,21 +83,24 @@ export async function makeContainers(context: Context, options: NewContainers): 
 async function makeDirectories(
   context: Context,
   parent: string,
-  { names, origin, lxcPath, configOf }: NewContainers & { readonly lxcPath: string },
-  generation: number,
+  { names, lxcPath, configOf }: NewContainers & { readonly lxcPath: string },
+  ref: ContainerRef,
 ): Promise<void> {
   const { store, onProgress, signal } = context;
-  const pending = origin.lower !== origin.tree;
-  const exportPath = store.exports.path(origin.lower);
+  const { idMap, generation } = ref;
+  const isPending = ref.lower !== ref.tree;
+  const exportPath = exportPathOf(store, ref);
+  const delta = isPending ? { pending: generation } : "none";
+  const mappedGid = idMap === null ? undefined : rootOf(idMap).gid;
   const turns = new Turns({
     signal,
     onProgress: ({ entries }) =>
       onProgress?.({ phase: "making containers", entries, bytes: 0, totalEntries: names.length }),
   });
   for (const name of names) {
-    const config = configOf(name, rootfsFor(store, lxcPath, name, origin.lower));
-    makeContainerDirectory(parent, { name, config, exportPath, delta: pending ? { pending: generation } : "none" });
-    if (!pending) await writeUpper(context, `${parent}/${name}/delta0`, origin.lower, origin.tree, dialectOf(config));
+    const config = withIdMap(configOf(name, rootfsFor(store, lxcPath, name, ref)), idMap);
+    makeContainerDirectory(parent, { name, config, exportPath, delta, mappedGid });
+    if (!isPending) await writeUpper(context, `${parent}/${name}/delta0`, ref, dialectOf(config));
     turns.entries++;
     if (turns.due) await turns.rest();
   }

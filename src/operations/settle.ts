@@ -1,11 +1,12 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { refVersion, timestamp } from "../containers/refs.ts";
 import { isStoreError, StoreError } from "../errors.ts";
+import { partsOfKey } from "../exports/export-key.ts";
+import type { ExportKey } from "../exports/export-key.ts";
 import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
-import type { Digest } from "../model/digest.ts";
 import { beginCapture, captureIsWhole, dropPreparedUpper, finishCapture, isUncaptured } from "../lxc/upper.ts";
 import { isBeingChanged } from "./change-container.ts";
 import { sweepEphemeral } from "./ephemeral.ts";
@@ -14,6 +15,7 @@ import { readDelta } from "./read-delta.ts";
 import type { Settled } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
+import { idMapOfExport, warnOfOtherIdMap } from "./id-maps.ts";
 import { dialectOf, directoryOf } from "./lxc-host.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
@@ -60,8 +62,8 @@ export async function settleDirectory(
   const found = readContainerDirectory(directory);
   if (found.type === "none") return { ref, state: found.reason === "missing" ? "missing" : "foreign" };
   // Beside `delta0` also stands what lxc-copy -s makes: by its lower it is told whether it is ours.
-  const lower = store.exports.keyOf(found.rootfs.lowers[0] ?? "");
-  if (lower === undefined) return { ref, state: "foreign" };
+  const standsOn = store.exports.keyOf(found.rootfs.lowers[0] ?? "");
+  if (standsOn === undefined) return { ref, state: "foreign" };
   const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
   if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
@@ -79,7 +81,7 @@ export async function settleDirectory(
   }
   // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
   if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) return { ref, state: "stopped" };
-  return await captureUpper(context, name, ref, directory, found, lower);
+  return await captureUpper(context, name, ref, directory, found, standsOn);
 }
 
 /** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
@@ -98,15 +100,18 @@ async function captureUpper(
   ref: ContainerRef,
   directory: string,
   found: OwnDirectory,
-  lower: Digest,
+  standsOn: ExportKey,
 ): Promise<Settled> {
   const { upper } = found.rootfs;
+  const lower = partsOfKey(standsOn).tree;
+  const idMap = idMapOfExport(standsOn, ref, found.config);
+  warnOfOtherIdMap(context, name, found.config, idMap);
   const { store } = context;
   let begun = false;
   const isWhole = (): boolean => (begun ? captureIsWhole(upper) : !isUncaptured(upper));
   try {
     begun = beginCapture(upper);
-    const tree = await readDelta(context, upper, lower, dialectOf(found.config));
+    const { tree, losses } = await readDelta(context, upper, lower, { dialect: dialectOf(found.config), idMap });
     if (!isWhole()) return { ref, state: "running" };
     if (!begun && lower === ref.lower && tree.digest === ref.tree) return { ref, state: "stopped" };
     const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
@@ -115,7 +120,7 @@ async function captureUpper(
     await store.change(`capture ${name}`, [{ name, before: ref, after: captured }], [], "overruled");
     clearPending(directory);
     finishCapture(upper);
-    return { ref: captured, state: "stopped" };
+    return { ref: captured, state: "stopped", losses };
   } catch (error) {
     if (isStoreError(error, "UNSUPPORTED")) throw error;
     // It was started meanwhile: what was read is a mix, and so is what went wrong with it.

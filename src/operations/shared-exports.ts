@@ -1,6 +1,9 @@
 import type { Ref } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
+import { exportKey, partsOfKey } from "../exports/export-key.ts";
+import type { ExportKey } from "../exports/export-key.ts";
 import type { Digest } from "../model/digest.ts";
+import { formatIdMap } from "../model/id-map.ts";
 import { displayName } from "../model/name.ts";
 import { mountedOverlays } from "../sys/mounts.ts";
 import type { Context } from "./context.ts";
@@ -9,6 +12,8 @@ import { resolveRef } from "./references.ts";
 
 export interface ExportItem {
   readonly digest: Digest;
+  /** Whose ids it has, as `parseIdMap` takes them; empty for none, null if it cannot be told. */
+  readonly idMap: readonly string[] | null;
   readonly path: string;
   readonly entries: number;
   /** Containers whose configs name it. */
@@ -24,8 +29,9 @@ export async function listExports(context: Context): Promise<ExportItem[]> {
   const { store } = context;
   const users = await usersOfExports(context);
   const overlays = mountedOverlays();
-  return Array.from(store.exports.list(), ({ key, entries, changed }) => ({
-    digest: key,
+  return Array.from(store.exports.list(), ({ key, tree, idMap, entries, changed }) => ({
+    digest: tree,
+    idMap: idMap === null ? [] : idMap === undefined ? null : formatIdMap(idMap),
     path: store.exports.path(key),
     entries,
     users: users.get(key) ?? [],
@@ -48,27 +54,29 @@ export async function unexport(
   const users = await usersOfExports(context);
   const overlays = mountedOverlays();
   const present = store.exports.keys();
-  const isUsed = (key: Digest): boolean => users.has(key) || overlays.hasLower(store.exports.path(key));
+  const isUsed = (key: ExportKey): boolean => users.has(key) || overlays.hasLower(store.exports.path(key));
   const unwanted = new Set(params.refs === undefined ? present.filter((key) => !isUsed(key)) : []);
   for (const text of params.refs ?? []) {
     const { tree } = await resolveRef(store, text);
-    if (!present.includes(tree)) throw new StoreError("NOT_FOUND", { what: `${text} is not exported` });
-    if (isUsed(tree))
+    const keys = present.filter((key) => partsOfKey(key).tree === tree);
+    if (keys.length === 0) throw new StoreError("NOT_FOUND", { what: `${text} is not exported` });
+    const used = keys.find(isUsed);
+    if (used !== undefined)
       throw new StoreError("REFUSED", {
-        reason: `the export of ${text} is in use by ${(users.get(tree) ?? ["a mount"]).join(", ")}`,
+        reason: `the export of ${text} is in use by ${(users.get(used) ?? ["a mount"]).join(", ")}`,
         hint: "remove these containers first",
       });
-    unwanted.add(tree);
+    for (const key of keys) unwanted.add(key);
   }
   for (const key of unwanted) store.exports.remove(key);
-  return { removed: [...unwanted] };
+  return { removed: [...new Set(Array.from(unwanted, (key) => partsOfKey(key).tree))] };
 }
 
-/** By the tree that they stand on: the store's containers with LXC directories, and others that stand on our exports. */
-async function usersOfExports(context: Context): Promise<Map<Digest, string[]>> {
+/** By the export that they stand on: the store's containers with LXC directories, and others that stand on our exports. */
+async function usersOfExports(context: Context): Promise<Map<ExportKey, string[]>> {
   const { store } = context;
-  const users = new Map<Digest, string[]>();
-  const add = (key: Digest, name: string): void => {
+  const users = new Map<ExportKey, string[]>();
+  const add = (key: ExportKey, name: string): void => {
     const names = users.get(key);
     if (names === undefined) users.set(key, [name]);
     else names.push(name);
@@ -76,7 +84,7 @@ async function usersOfExports(context: Context): Promise<Map<Digest, string[]>> 
   const refs: [name: string, ref: Ref][] = [];
   for await (const [name, ref] of store.refs.list((_name, error) => raise(error))) {
     refs.push([name, ref]);
-    if (ref.type === "container" && ref.lxcPath !== null) add(ref.lower, name);
+    if (ref.type === "container" && ref.lxcPath !== null) add(exportKey(ref.lower, ref.idMap), name);
   }
   for (const { name, lowers } of foreignContainers(store, refs)) for (const lower of new Set(lowers)) add(lower, name);
   return users;

@@ -21,15 +21,23 @@ export interface SourceParams {
   readonly oneFileSystem?: boolean;
 }
 
-/** Reads a source into a tree, over nothing. Its content and nodes are in the store, but not yet durable. */
-export async function readSource(context: Context, params: SourceParams): Promise<Tree> {
+/**
+ * Reads a source into a tree, over nothing. Its content and nodes are in the store, but not yet durable.
+ *
+ * @param shift makes of each change what it means
+ */
+export async function readSource(
+  context: Context,
+  params: SourceParams,
+  shift: (change: RawChange) => RawChange = (change) => change,
+): Promise<Tree> {
   const { store } = context;
   const builder = new TreeBuilder(store.trees);
   const exclusion = new Exclusion(params.exclude ?? []);
   for await (const batch of openSource(context, params, exclusion)) {
     for (const change of batch) {
       const kept = exclusion.keep(change);
-      if (kept !== undefined) builder.apply(kept);
+      if (kept !== undefined) builder.apply(shift(kept));
     }
   }
   return builder.finish();

@@ -1,6 +1,7 @@
+import { exportKey } from "../exports/export-key.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
-import { warn } from "./context.ts";
+import { warnOfLosses } from "./id-maps.ts";
 import { settledRef } from "./settle.ts";
 
 export interface WarmedExport {
@@ -15,11 +16,12 @@ export async function warmExport(context: Context, { ref }: { readonly ref: stri
   const { store, signal, onProgress } = context;
   const resolved = await settledRef(context, ref);
   const digest = resolved.kind === "container" ? resolved.ref.lower : resolved.tree;
+  const idMap = resolved.kind === "container" ? resolved.ref.idMap : null;
   const written = await store.exports.ensure(digest, {
+    idMap,
     signal,
     onProgress: (progress) => onProgress?.({ phase: "exporting", ...progress }),
   });
-  for (const { kind, count, examples } of written?.losses ?? [])
-    warn(context, `the export lacks what it could not keep: ${kind} (${count}), as ${examples[0] ?? ""}`);
-  return { digest, path: store.exports.path(digest), made: written !== undefined };
+  warnOfLosses(context, "the export", written?.losses ?? []);
+  return { digest, path: store.exports.path(exportKey(digest, idMap)), made: written !== undefined };
 }

@@ -1,5 +1,7 @@
 import type { Change, ContentReader } from "../model/change.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
+import { shiftedOut } from "../format/shift-ids.ts";
+import type { IdMap } from "../model/id-map.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import type { TurnOptions } from "./turns.ts";
 import type { Written } from "./written.ts";
@@ -7,6 +9,8 @@ import type { Written } from "./written.ts";
 export interface DeltaOptions extends TurnOptions {
   /** Of the overlay mounts it is for: `trusted` unless they have the option `userxattr`. */
   readonly dialect?: Dialect | undefined;
+  /** As in `WriteOptions`. */
+  readonly idMap?: IdMap | null | undefined;
 }
 
 /**
@@ -27,7 +31,8 @@ export async function writeDelta(
 ): Promise<Written> {
   const rules = { asUser: false, overlay: options.dialect ?? "trusted" };
   using writer = TreeWriter.make(target, content, rules, options);
-  for (const { path, before, after, link } of changes) {
+  const { idMap } = options;
+  for (const { path, before, after, link } of idMap ? shiftedOut(changes, idMap, writer.lose) : changes) {
     const made = after !== undefined && (await writer.put(path, after, link));
     // Where a loss leaves a gap, what was there before must not show.
     if (!made && before !== undefined) await writer.hide(path);

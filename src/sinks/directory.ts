@@ -1,4 +1,7 @@
+import type { Dialect } from "../format/overlay-xattrs.ts";
+import { shiftedOut } from "../format/shift-ids.ts";
 import type { Change, ContentReader } from "../model/change.ts";
+import type { IdMap } from "../model/id-map.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import type { TurnOptions } from "./turns.ts";
 import type { Written } from "./written.ts";
@@ -9,8 +12,10 @@ export interface WriteOptions extends TurnOptions {
    * with the owner they were meant for.
    */
   readonly asUser?: boolean | undefined;
-  /** The directory will be a lower of overlay mounts: what would be a mark of overlayfs is escaped or left out. */
-  readonly lower?: boolean | undefined;
+  /** The directory will be a lower of overlay mounts of this dialect: what would be a mark there is escaped or left out. */
+  readonly lower?: Dialect | undefined;
+  /** The ids of the tree are those inside, on disk are those of the host. */
+  readonly idMap?: IdMap | null | undefined;
 }
 
 /**
@@ -29,9 +34,9 @@ export async function writeDirectory(
   content: ContentReader,
   options: WriteOptions = {},
 ): Promise<Written> {
-  const rules = { asUser: options.asUser ?? false, overlay: options.lower ? ("trusted" as const) : undefined };
-  using writer = TreeWriter.make(target, content, rules, options);
-  for (const { path, after, link } of changes) {
+  const { asUser = false, lower, idMap } = options;
+  using writer = TreeWriter.make(target, content, { asUser, overlay: lower }, options);
+  for (const { path, after, link } of idMap ? shiftedOut(changes, idMap, writer.lose) : changes) {
     if (after === undefined) throw new Error(`${path} is removed from nothing`);
     await writer.put(path, after, link);
   }

@@ -85,6 +85,9 @@ export class TreeWriter implements Disposable {
     }
   }
 
+  /** Tallies what was lost of a node before it came here. */
+  readonly lose = (kind: LossKind, path: TreePath, detail?: string): void => this.#losses.add(kind, path, detail);
+
   /**
    * Makes `node`. Its directory has been put, and what came after that is below it.
    *

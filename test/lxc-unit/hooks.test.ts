@@ -15,6 +15,8 @@ async function host(name = 'st o\'re $x "y" `z`') {
     directory,
     exports: `${directory}/exports`,
     privateExports: `${directory}/private`,
+    mapped: `${directory}/mapped`,
+    privateMapped: `${directory}/private-mapped`,
     lxc: `${directory}/lxc`,
     mountLock: `${directory}/lxc/mount.lock`,
   };
@@ -191,6 +193,8 @@ test("hooks: a store whose path no config can hold is refused", async () => {
     directory,
     exports: `${directory}/e`,
     privateExports: `${directory}/p`,
+    mapped: `${directory}/m`,
+    privateMapped: `${directory}/q`,
     lxc: `${directory}/lxc`,
     mountLock: `${directory}/l`,
   };

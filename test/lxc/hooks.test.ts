@@ -28,6 +28,8 @@ async function host(store = STORE) {
     directory,
     exports: `${directory}/exports`,
     privateExports: `${directory}/private/exports`,
+    mapped: `${directory}/mapped`,
+    privateMapped: `${directory}/private-mapped`,
     lxc: `${directory}/lxc`,
     mountLock: `${directory}/lxc/mount.lock`,
   };

@@ -36,7 +36,7 @@ interface Layers {
 async function assertShows(engine: Engine, before: Tree, after: Tree, dialect: Dialect = "trusted"): Promise<Layers> {
   await using directory = await temporaryDirectory();
   const at = (name: string): string => `${directory.path}/${name}`;
-  await writeDirectory(at("lower"), wholeTree(engine, before), engine.content, { lower: dialect === "trusted" });
+  await writeDirectory(at("lower"), wholeTree(engine, before), engine.content, { lower: dialect });
   const written = await writeDelta(at("delta"), delta(engine, before, after), engine.content, { dialect });
   await writeDelta(at("upper"), delta(engine, before, after), engine.content, { dialect });
   for (const name of ["merged", "work"]) mkdirSync(at(name));

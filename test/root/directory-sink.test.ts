@@ -56,7 +56,7 @@ test("directory sink: as a lower, what would be a mark of overlayfs shows as wha
   ]);
   const changes = wholeTree(engine, makeTree(engine, found));
   const lower = `${directory.path}/lower`;
-  const written = await writeDirectory(lower, changes, engine.content, { lower: true });
+  const written = await writeDirectory(lower, changes, engine.content, { lower: "trusted" });
   assert.deepEqual(written.losses, [{ kind: "whiteout", count: 1, examples: ["d/device"] }]);
   await run(
     "mkdir",

@@ -1,7 +1,8 @@
 import { StoreError } from "../../errors.ts";
 import type { Cloned, LxcParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
-import { absolutePath, EXPIRES_OPTION, expiresAt, parseLabels } from "../options.ts";
+import { showLosses } from "../losses.ts";
+import { absolutePath, EXPIRES_OPTION, expiresAt, idMapOf, idMapOption, parseLabels } from "../options.ts";
 import type { Option, Options } from "../options.ts";
 import { standardInput, withStore } from "../session.ts";
 import { digestText, formatTime, shortDigest } from "../text.ts";
@@ -12,6 +13,7 @@ const LXC_OPTIONS: readonly Option[] = [
   { flags: "--no-lxc", description: "make no LXC directory" },
   { flags: "--config <FILE>", description: "an LXC config whose keys go before our defaults" },
   { flags: "--set <KEY=VALUE>", description: "one key of the LXC config", repeat: true },
+  idMapOption("of the container, outside"),
   { flags: "--label <K=V>", description: "a label, to find it by", repeat: true },
   EXPIRES_OPTION,
 ];
@@ -60,6 +62,7 @@ export const containerCommands: readonly Command[] = [
     options: [
       { flags: "--from <DIR>", description: "a delta directory that is to be its changes instead of its own" },
       { flags: "--userxattr", description: "DIR is one of a mount with userxattr" },
+      idMapOption("that DIR has"),
     ],
     long: true,
     run: capture,
@@ -85,13 +88,14 @@ async function capture(call: Call): Promise<number> {
     name,
     ...call.options.pathAs("from"),
     ...(call.options.flag("userxattr") && { dialect: "user" as const }),
+    ...idMapOf(call.options),
   };
   const captured = await withStore(call, (context, api) => api.capture(context, params));
   await call.output.confirm("capture", { ...captured, digest: digestText(captured.digest) }, () => {
     const time = captured.captured === null ? "" : `, as of ${formatTime(captured.captured)}`;
     return [`${name}: ${captured.changed ? "captured" : "nothing new"}, ${shortDigest(captured.digest)}…${time}`];
   });
-  return 0;
+  return showLosses(call, captured.losses, []);
 }
 
 function containerParams(
@@ -102,6 +106,7 @@ function containerParams(
     ...options.pathAs("lxcPath", "lxcpath"),
     ...options.pathAs("config"),
     ...(settings.length > 0 && { settings }),
+    ...idMapOf(options),
     noLxc: options.refused("lxc"),
     labels: parseLabels(options.list("label")),
     ...expiresAt(options),

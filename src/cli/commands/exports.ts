@@ -2,7 +2,7 @@ import { StoreError } from "../../errors.ts";
 import type { ExportItem } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { showLosses } from "../losses.ts";
-import { absolutePath } from "../options.ts";
+import { absolutePath, idMapOf, idMapOption } from "../options.ts";
 import { takeOutputForTar, withStore } from "../session.ts";
 import { count, digestText, formatBytes, formatSeconds, shortDigest, table, visible } from "../text.ts";
 
@@ -15,6 +15,7 @@ export const exportCommands: readonly Command[] = [
     summary: "write a state out: a directory, FILE.tar, or - for a tar on standard output",
     options: [
       { flags: "--as-user", description: "leave out what this user may not make: owners, devices, privileged xattrs" },
+      idMapOption("that it gets"),
       { flags: "--verify", description: "read the directory back and compare" },
       { flags: "--for-start", description: "without TARGET: make the shared export that containers of it stand on" },
     ],
@@ -60,6 +61,7 @@ async function exportRef(call: Call): Promise<number> {
     target: absolutePath(given),
     asUser: options.flag("asUser"),
     verify: options.flag("verify"),
+    ...idMapOf(options),
   };
   const began = performance.now();
   const exported = await withStore(call, (context, { exportTree }) => exportTree(context, params));
@@ -82,14 +84,15 @@ async function exportForStart(call: Call, ref: string, target: string | undefine
 }
 
 function exportTable(items: readonly ExportItem[]): string[] {
-  const rows = items.map(({ digest, entries, users, mounted, changed }) => [
+  const rows = items.map(({ digest, idMap, entries, users, mounted, changed }) => [
     `${shortDigest(digest)}…`,
+    idMap === null ? "not known" : idMap.join(" ") || "-",
     String(entries),
     mounted ? "mounted" : users.length > 0 ? "used" : "unused",
     describeChanged(changed),
     describeUsers(users),
   ]);
-  return table([["DIGEST", "FILES", "STATE", "CHANGED", "USERS"], ...rows], [1]);
+  return table([["DIGEST", "IDMAP", "FILES", "STATE", "CHANGED", "USERS"], ...rows], [2]);
 }
 
 function describeUsers(users: readonly string[]): string {
