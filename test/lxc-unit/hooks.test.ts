@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { claimContainer } from "../../src/lxc/claim.ts";
 import { hooksFile, writeHooks } from "../../src/lxc/hooks.ts";
+import { tryLock } from "../../src/sys/lock.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const KEY = "0123456789abcdef".repeat(4);
@@ -199,4 +201,20 @@ test("hooks: a store whose path no config can hold is refused", async () => {
     mountLock: `${directory}/l`,
   };
   assert.throws(() => writeHooks(paths, ["/delta0"]), { code: "REFUSED" });
+});
+
+test("hooks: post-stop leaves a capture to whoever has claimed the container, or after a while to the next command", async () => {
+  await using at = await host();
+  mkdirSync(`${at.container}/work`);
+  const claim = claimContainer(at.container);
+  assert.equal(at.run("post-stop").status, 0);
+  assert.equal(at.calls(), "");
+  claim?.[Symbol.dispose]();
+  // As while that of another container is at work.
+  const turn = tryLock(`${at.paths.lxc}/post-stop.lock`);
+  assert.equal(at.run("post-stop").status, 0);
+  assert.equal(at.calls(), "");
+  turn?.[Symbol.dispose]();
+  assert.equal(at.run("post-stop").status, 0);
+  assert.match(at.calls(), /post-stop/);
 });
