@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import type { PathLike } from "node:fs";
 import { EMPTY_CONTENT } from "../model/node.ts";
 import { fileError } from "./file-error.ts";
-import { afterChange, mayAccess, mayCreate, mayOpen } from "./permissions.ts";
+import { afterChange, afterChmod, mayAccess, mayCreate, mayOpen } from "./permissions.ts";
 import { isWritable } from "./open-file.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Place } from "./resolver.ts";
@@ -143,14 +143,17 @@ export class UpperFileWrites implements Pick<
         const source = core.get(from, true, "copyfile");
         fail(mayAccess(caller, ownedOf(source), constants.R_OK));
         if (!source.isFile) return fail(source.isDirectory ? "EISDIR" : "ENXIO");
+        const copy = (file: UpperFile): void => {
+          session.setOwned(file, afterChmod(caller, ownedOf(file), source.mode));
+          bytes.copy(core.names.current(source), file);
+        };
         const place = core.place(to, !exclusive, "copyfile");
         const { entry } = place;
         if (place.slash && !isNoName(place)) return fail("EISDIR");
         if (entry === undefined) {
           fail(mayCreate(caller, ownedOf(place.directory), S_IFREG));
-          const node = this.#names.create(place, source.mode, fileBody(EMPTY_CONTENT));
-          node.permissions = source.mode & 0o7777;
-          this.#changeFile({ path: to, follow: true }, (file) => bytes.copy(source, file));
+          this.#names.create(place, source.mode, fileBody(EMPTY_CONTENT));
+          this.#changeFile({ path: to, follow: true }, copy);
           return;
         }
         if (exclusive) return fail("EEXIST");
@@ -158,10 +161,7 @@ export class UpperFileWrites implements Pick<
         if (!entry.isFile) return fail("ENXIO");
         fail(mayAccess(caller, ownedOf(entry), constants.W_OK));
         if (core.names.inode(source) === core.names.inode(entry)) return;
-        this.#changeFile({ path: to, follow: true }, (file) => {
-          bytes.copy(core.names.current(source), file);
-          file.permissions = source.mode & 0o7777;
-        });
+        this.#changeFile({ path: to, follow: true }, copy);
       } catch (error) {
         throw error instanceof Error && "code" in error && !("dest" in error) ? withDestination(error, to) : error;
       }
