@@ -15,7 +15,7 @@ export const IDENTITY_FILE_MAX_BYTES = 1 << 20;
 export const HOSTNAME_FILE = "/etc/hostname";
 export const HOSTS_FILE = "/etc/hosts";
 /** The second is older, and a symlink to the first nowadays. */
-export const MACHINE_ID_FILES = ["/etc/machine-id", "/var/lib/dbus/machine-id"] as const;
+export const MACHINE_ID_FILES: readonly string[] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 export const SSH_DIRECTORY = "/etc/ssh";
 
 /** Files by which a DHCP server knows a client again; each program makes them anew. */

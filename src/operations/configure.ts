@@ -4,6 +4,7 @@ import { StoreError } from "../errors.ts";
 import { SETTINGS } from "../containers/settings.ts";
 import type { Setting } from "../containers/settings.ts";
 import type { Context } from "./context.ts";
+import { parseIdentity } from "./identity.ts";
 
 export interface ConfigureParams {
   /** Default: all. */
@@ -18,7 +19,7 @@ export interface SettingItem {
   readonly description: string;
 }
 
-/** Tells settings, or changes one. @throws {StoreError} USAGE for a key that is none, NOT_FOUND for a missing path */
+/** Tells settings, or changes one. @throws {StoreError} USAGE for a key or a value that is none, NOT_FOUND for a missing path */
 export async function configure({ store }: Context, { key, value }: ConfigureParams): Promise<SettingItem[]> {
   if (key !== undefined && !isSetting(key))
     throw new StoreError("USAGE", {
@@ -26,12 +27,16 @@ export async function configure({ store }: Context, { key, value }: ConfigurePar
       hint: `there are: ${Object.keys(SETTINGS).join(", ")}`,
     });
   if (key !== undefined && value !== undefined)
-    await store.settings.set(key, value === "" ? undefined : presentPath(value));
+    await store.settings.set(key, value === "" ? undefined : checked(key, value));
   const keys = key === undefined ? (Object.keys(SETTINGS) as Setting[]) : [key];
   return keys.map((key) => ({ key, value: store.settings.find(key) ?? null, description: SETTINGS[key] }));
 }
 
-/** Both settings are paths; a relative one would mean another place from another directory. */
+function checked(key: Setting, value: string): string {
+  return key === "identity" ? parseIdentity(value) : presentPath(value);
+}
+
+/** A relative one would mean another place from another directory. */
 function presentPath(value: string): string {
   const path = resolve(value);
   if (!existsSync(path)) throw new StoreError("NOT_FOUND", { what: `there is no ${path}`, hint: "make it first" });

@@ -32,7 +32,11 @@ export class ContainerDraft implements AsyncDisposable {
 
   /** @throws as `settleStopped` */
   static async open(context: Context, name: string): Promise<ContainerDraft> {
-    const before = await settleStopped(context, name);
+    return await ContainerDraft.over(context, name, await settleStopped(context, name));
+  }
+
+  /** Over a container as it was settled. */
+  static async over(context: Context, name: string, before: Settled): Promise<ContainerDraft> {
     return new ContainerDraft(context, name, before, await context.store.uppers.draft(before.ref.tree));
   }
 
