@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync } from "node:fs";
+import { mkdirSync, readdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Level } from "level";
 import { StoreError } from "../errors.ts";
@@ -170,10 +170,21 @@ export class Kv implements AsyncDisposable {
 
   async #beginLog(): Promise<void> {
     // Should the memtable not fit, LevelDB would take no write any more until it is opened anew.
+    this.#requireRoom();
+    await this.barrier();
+  }
+
+  #requireRoom(): void {
     const { bavail, bsize } = statfsSync(this.#path ?? "/");
     if (bavail * bsize < 2 * this.#writeBufferBytes)
       throw new StoreError("NO_SPACE", { action: "writing the store", hint: "make some room first" });
-    await this.barrier();
+  }
+
+  /** The name of the log that LevelDB writes to; they rise. */
+  #lastLog(): string | undefined {
+    if (this.#path === undefined) return undefined;
+    const logs = readdirSync(this.#path).filter((name) => name.endsWith(".log"));
+    return logs.sort((a, b) => a.length - b.length || (a < b ? -1 : 1)).at(-1);
   }
 
   /**
@@ -181,13 +192,22 @@ export class Kv implements AsyncDisposable {
    *
    * A last write with `sync` would not do: when LevelDB's memtable fills up, it goes on to a new log and closes the old
    * one without fsync, so the cut may lose the old log's tail and keep the new log. Compacting, even an empty range,
-   * first writes the memtable to a table file, and syncs that.
-   * Source: leveldb 1.20, db/db_impl.cc, MakeRoomForWrite and CompactRange.
+   * first writes the memtable to a table file, and syncs that. Whether that worked it does not tell: a later write does, and
+   * that there is another log.
+   * Source: leveldb 1.20, db/db_impl.cc, MakeRoomForWrite, CompactRange and RecordBackgroundError.
+   *
+   * @throws as `write`; or an error of LevelDB's, see `isDatabaseError`
    */
   async barrier(): Promise<void> {
     const writes = this.#writing === 0 ? this.#writes : undefined;
     const failures = this.#failures;
+    const log = this.#lastLog();
     await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
+    await this.#filling(this.#db.batch([{ type: "del", key: NOBODYS_KEY }], { sync: false }));
+    if (this.#lastLog() === log) {
+      this.#requireRoom();
+      throw Object.assign(new Error(`IO error: no log after ${log}`), { code: "LEVEL_IO_ERROR" });
+    }
     this.#mendedFailures = failures;
     if (writes === this.#writes) this.#tables.settle();
   }
@@ -228,8 +248,9 @@ interface Database {
 }
 
 const BYTES = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
-/** No record has this key: it is shorter than any. */
+/** No record has one of these keys. */
 const EMPTY_KEY = new Uint8Array([0x00]);
+const NOBODYS_KEY: Uint8Array = new Uint8Array(40);
 const CACHE_BYTES = 8 << 20;
 /** LevelDB's least: 64 tables. It maps each, and all that it reads of them counts as this process's memory. */
 const MAX_OPEN_FILES = 74;
