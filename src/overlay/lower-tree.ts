@@ -93,9 +93,17 @@ export class LowerTree implements Names<LowerEntry> {
     return entry?.hasAsciiPath === true ? entry : undefined;
   }
 
-  find(directory: LowerEntry, name: string): LowerEntry | undefined {
+  lacks(directory: LowerEntry, path: string): boolean {
     const { leaves } = directory;
-    const leaf = leaves.length < 2 ? leaves[0] : leaves[firstAtLeast(leaves, name)];
+    const { era } = this.#room;
+    // To compare names would take longer.
+    if (leaves.length <= FEW_LEAVES && areThere(leaves, era)) return true;
+    const leaf = leafOf(leaves, path.slice(directory.path.length + 1));
+    return leaf === undefined || leaf.era === era;
+  }
+
+  find(directory: LowerEntry, name: string): LowerEntry | undefined {
+    const leaf = leafOf(directory.leaves, name);
     if (leaf === undefined) return undefined;
     this.#load(directory, leaf);
     return this.#entries.get(`${directory.path}/${name}`);
@@ -187,8 +195,16 @@ export class LowerTree implements Names<LowerEntry> {
 
 const ROOT_ORDINAL = 1;
 const NO_ENTRIES: readonly LowerEntry[] = [];
+const FEW_LEAVES = 16;
 
-function firstAtLeast(leaves: readonly Leaf[], name: string): number {
+function areThere(leaves: readonly Leaf[], era: number): boolean {
+  for (const leaf of leaves) if (leaf.era !== era) return false;
+  return true;
+}
+
+/** The page that has the name if any has. */
+function leafOf(leaves: readonly Leaf[], name: string): Leaf | undefined {
+  if (leaves.length < 2) return leaves[0];
   let low = 0;
   let high = leaves.length;
   while (low < high) {
@@ -197,7 +213,7 @@ function firstAtLeast(leaves: readonly Leaf[], name: string): number {
     if (lastKey !== undefined && lastKey < name) low = middle + 1;
     else high = middle;
   }
-  return low;
+  return leaves[low];
 }
 
 /** Files of one package were made at one time by one owner. */

@@ -14,6 +14,12 @@ export interface Names<E extends Entry = Entry> {
    * ASCII: such a byte string may look like some other text.
    */
   at(path: string): E | undefined;
+  /**
+   * Given that `at(path)` is undefined and `path` is ASCII: true if it is certain that `directory` has no such entry.
+   *
+   * @param path the directory's own, a "/" and a name
+   */
+  lacks(directory: E, path: string): boolean;
   /** @throws {StoreError} for damage, as all that follow */
   find(directory: E, name: string): E | undefined;
   /** A directory's entries in byte order, some at a time: as they were when the iteration began. */

@@ -54,7 +54,9 @@ export class Resolver<E extends Entry = Entry> {
   resolve(text: string, follow: boolean): Resolved<E> {
     if (this.#maySearch !== undefined) return this.resolveBytes(byteStringOf(text), follow);
     const entry = this.#names.at(text);
-    if (entry !== undefined && !(follow && entry.isSymlink) && text.length < PATH_BYTES) return entry;
+    if (entry === undefined) {
+      if (this.#isMissing(text)) return "ENOENT";
+    } else if (!(follow && entry.isSymlink) && text.length < PATH_BYTES) return entry;
     const answers = this.#answers(follow);
     const known = answers.get(text);
     if (known !== undefined) return known;
@@ -160,13 +162,27 @@ export class Resolver<E extends Entry = Entry> {
     return follow ? this.#followed : this.#unfollowed;
   }
 
+  /**
+   * Whether there is no such thing, of a path that `Names` do not have as it stands; false if that takes a closer look. To
+   * make the names of what is missing, or to keep answers for it, would take three times as long.
+   */
+  #isMissing(text: string): boolean {
+    if (text.length >= PATH_BYTES) return false;
+    let slash = text.length;
+    let code = 0;
+    let bits = 0;
+    while (code !== SLASH && slash > 0) bits |= code = text.charCodeAt(--slash);
+    // "//a" is no path of an entry, though "/" is.
+    if (bits > MAX_ASCII || slash === 1 || !isPlain(text, slash)) return false;
+    const directory = this.#names.at(text.slice(0, slash));
+    return directory?.isDirectory === true && this.#names.lacks(directory, text);
+  }
+
   /** Most paths that were never asked for are in a directory that was. */
   #inKnownDirectory(path: string, follow: boolean): Resolved<E> | undefined {
     if (this.#maySearch !== undefined) return undefined;
     const slash = path.lastIndexOf("/");
-    const length = path.length - slash - 1;
-    if (slash <= 0 || length === 0 || length > NAME_BYTES || path.length >= PATH_BYTES) return undefined;
-    if (path.charCodeAt(slash + 1) === DOT && length <= 2) return undefined;
+    if (path.length >= PATH_BYTES || !isPlain(path, slash)) return undefined;
     const directory = this.#names.at(path.slice(0, slash));
     if (directory?.isDirectory !== true) return undefined;
     const entry = this.#names.find(directory, path.slice(slash + 1));
@@ -189,6 +205,15 @@ const PATH_BYTES = 4096;
 const NAME_BYTES = 255;
 const MAX_SYMLINKS = 40;
 const DOT = 0x2e;
+const SLASH = 0x2f;
+const MAX_ASCII = 0x7f;
+
+/** What comes after the last slash, which is not the first, is a name and neither "." nor "..". */
+function isPlain(path: string, slash: number): boolean {
+  const length = path.length - slash - 1;
+  if (slash <= 0 || length === 0 || length > NAME_BYTES) return false;
+  return path.charCodeAt(slash + 1) !== DOT || length > 2;
+}
 
 /** A trailing slash asks for a directory, as a last "." does. */
 function components(path: string): string[] {

@@ -39,6 +39,11 @@ export class UpperNames implements Names {
     return this.#upper.isEmpty && !this.#closed ? this.#base.at(path) : undefined;
   }
 
+  lacks(directory: Entry, path: string): boolean {
+    const isBase = this.#upper.isEmpty && !this.#closed && directory instanceof LowerEntry;
+    return isBase && this.#base.lacks(directory, path);
+  }
+
   find(directory: Entry, name: string): Entry | undefined {
     const body = this.#bodyOf(directory);
     const own = body?.entries.get(name as Name);
