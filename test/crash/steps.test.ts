@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import {
+  capture,
+  clone,
+  importLayer,
+  list,
+  remove,
+  rename,
+  reset,
+  rollback,
+  show,
+  snapshot,
+  Store,
+} from "../../src/index.ts";
+import type { Context } from "../../src/index.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { assertNothingHalfMade, FOR_ANYBODY, runContainer, startContainer } from "../operations/support.ts";
+import { upToStep } from "./steps.ts";
+
+interface Case {
+  readonly verb: string;
+  /** Of a container NAME with one snapshot, and changes after it that nobody has captured. */
+  readonly work: (context: Context, name: string) => Promise<unknown>;
+  readonly ephemeral?: boolean;
+}
+
+const CASES: readonly Case[] = [
+  { verb: "snapshot", work: (context, name) => snapshot(context, { name }) },
+  { verb: "rollback", work: (context, name) => rollback(context, { name, snapshot: "snap0" }) },
+  { verb: "reset", work: (context, name) => reset(context, { name }) },
+  { verb: "rename", work: (context, name) => rename(context, { from: name, to: `${name}-new` }) },
+  { verb: "rm", work: (context, name) => remove(context, { names: [name] }) },
+  { verb: "ls", work: (context) => list(context), ephemeral: true },
+];
+
+for (const { verb, work, ephemeral = false } of CASES) {
+  test(`kill: at each step of ${verb} leaves a container wholly before it or after it, snapshots and directory too`, async (t) => {
+    await using directory = await temporaryDirectory();
+    const lxcPath = `${directory.path}/lxc`;
+    const source = `${directory.path}/source`;
+    for (const path of [lxcPath, source]) mkdirSync(path);
+    for (let i = 0; i < 3; i++) writeFileSync(`${source}/file${i}`, `file ${i}`);
+    const storePath = `${directory.path}/store`;
+    const open = (): Promise<Store> => Store.open(storePath, { create: true });
+
+    /** Makes one, does the work up to a step, and tells what is there when the store is opened anew. */
+    const seenAfter = async (step: number): Promise<{ killed: boolean; seen: string }> => {
+      const name = `c${step}`;
+      const store = await open();
+      const context = { store, command: "test" };
+      await clone(context, { ref: "base", names: [name], lxcPath, ephemeral, ...FOR_ANYBODY });
+      if (!ephemeral) await runContainer(context, name, (upper) => write(upper, "file0"));
+      await snapshot(context, { name });
+      await runContainer(context, name, (upper) => write(upper, "new0", "new1", "new2"));
+      const killed = await upToStep(step, () => work(context, name));
+      await store[Symbol.asyncDispose]();
+
+      await using reopened = await open();
+      const after = { store: reopened, command: "test" };
+      const seen = await observed(after, lxcPath, name);
+      assertNothingHalfMade(after, lxcPath);
+      await remove(after, { names: seen.map(([known]) => known) });
+      assert.deepEqual(readdirSync(lxcPath), []);
+      return { killed, seen: JSON.stringify(seen).replaceAll(`"${name}`, '"c') };
+    };
+
+    {
+      await using store = await open();
+      await importLayer({ store, command: "test" }, { source, name: "base" });
+    }
+    const before = (await seenAfter(0)).seen;
+    const after = (await seenAfter(10_000)).seen;
+    let changedAt: number | undefined;
+    let step = 0;
+    for (let killed = true; killed;) {
+      step++;
+      const result = await seenAfter(step);
+      const { seen } = result;
+      killed = result.killed;
+      assert.ok(seen === before || seen === after, `after step ${step}: ${seen}, not ${before} or ${after}`);
+      if (changedAt !== undefined) assert.equal(seen, after, `step ${step} undid it`);
+      if (seen === after) changedAt ??= step;
+    }
+    assert.ok(changedAt !== undefined);
+    t.diagnostic(`${step} steps; done from step ${changedAt} on`);
+  });
+}
+
+/** The same at any time: what is captured of it is one tree. */
+function write(upper: string, ...names: readonly string[]): void {
+  for (const name of names) {
+    writeFileSync(`${upper}/${name}`, name);
+    utimesSync(`${upper}/${name}`, 1e9, 1e9);
+  }
+  utimesSync(upper, 1e9, 1e9);
+}
+
+/** What there is of a container, as records have it, and as it would start. */
+async function observed(
+  context: Context,
+  lxcPath: string,
+  prefix: string,
+): Promise<readonly (readonly [name: string, digest: string, snapshots: string[]])[]> {
+  const seen: [string, string, string[]][] = [];
+  const items = await list(context, { pattern: `${prefix}*`, only: "containers" });
+  assert.deepEqual(readdirSync(lxcPath).sort(), items.map(({ name }) => name).sort());
+  for (const { name, digest, state, snapshots } of items) {
+    assert.equal(state, "stopped", name);
+    const kept = snapshots.map(async (key) => `${key} ${(await show(context, { ref: `${name}@${key}` })).digest}`);
+    seen.push([name, digest ?? "", await Promise.all(kept)]);
+    await startContainer(context, name);
+    mkdirSync(`${lxcPath}/${name}/work`);
+    assert.equal((await capture(context, { name })).digest, digest, `${name} starts as another`);
+  }
+  return seen;
+}
