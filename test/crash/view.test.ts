@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 import { callOf, directorySide, makeSource, readDirectory, readView } from "./view-calls.ts";
 
 /** More of them: DELTA0_KILLS=2000 npm run test:crash */
-const KILLS = Number(process.env["DELTA0_KILLS"] ?? 60);
+const KILLS = Number(process.env["DELTA0_KILLS"] ?? 50);
 const WORKER = fileURLToPath(new URL("view-worker.ts", import.meta.url));
 const MAX_DELAY_MS = 300;
 
