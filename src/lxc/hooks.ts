@@ -207,7 +207,7 @@ const PRE_START_SECONDS = 600;
 /** lxc-stop waits for it. */
 const POST_STOP_SECONDS = 300;
 /** As does each of many. */
-const TURN_SECONDS = 1;
+const TURN_SECONDS = 0.5;
 
 /** One word for a POSIX shell. */
 function quoted(word: string): string {

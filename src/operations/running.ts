@@ -4,6 +4,7 @@ import type { OwnDirectory } from "../lxc/container-directory.ts";
 import type { LxcPlace } from "../lxc/lxc-calls.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { Context } from "./context.ts";
+import { sweepNames } from "./ephemeral.ts";
 import { requireContainer } from "./references.ts";
 
 /** What became of one of many containers; the others went on. */
@@ -22,11 +23,13 @@ export interface Runnable extends LxcPlace {
 }
 
 /**
- * The named containers, as they are now.
+ * The named containers, as they are now; of ephemeral ones those that are not over.
  *
  * @throws {StoreError} NOT_FOUND, USAGE for a layer, REFUSED for one without an LXC directory of ours
  */
-export async function requireRunnable({ store }: Context, names: readonly string[]): Promise<Runnable[]> {
+export async function requireRunnable(context: Context, names: readonly string[]): Promise<Runnable[]> {
+  const { store } = context;
+  await sweepNames(context, names);
   const running = runningContainers();
   const containers: Runnable[] = [];
   for (const name of new Set(names)) {
