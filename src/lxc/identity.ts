@@ -10,7 +10,7 @@ export type Identity = "new" | "keep";
 export const IDENTITIES: readonly Identity[] = ["new", "keep"];
 
 /** Text alone is looked for in what tells one machine from another; what is larger is left as it is. */
-export const IDENTITY_FILE_MAX_BYTES = 1 << 20;
+export const IDENTITY_FILE_MAX_BYTES: number = 1 << 20;
 
 export const HOSTNAME_FILE = "/etc/hostname";
 export const HOSTS_FILE = "/etc/hosts";

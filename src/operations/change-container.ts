@@ -114,6 +114,8 @@ async function renewDirectory(context: Context, directory: string, ref: Containe
     if (isReady) usePreparedUpper(found.rootfs.upper);
     else removeUpper(found.rootfs.upper);
     setExport(directory, exportPathOf(context.store, ref));
+    // What gives it an identity at its start makes the upper again.
+    if (ref.identityPending) return;
     if (isReady) clearPending(directory);
     else if (ref.lower === ref.tree) await makeUpper(context, directory, ref);
   } catch (error) {

@@ -10,6 +10,8 @@ import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { idMapFor } from "./id-maps.ts";
+import { identityFor, isIdentityPending } from "./identity.ts";
+import type { GivenIdentity } from "./identity.ts";
 import { directoryOf, lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { makeContainers } from "./make-containers.ts";
@@ -29,6 +31,8 @@ export interface CloneParams extends LxcParams {
   readonly ephemeral?: boolean;
   /** From when on they may be removed as expired, RFC 3339. */
   readonly expires?: string;
+  /** Default: the store's setting, else new. Without an LXC directory it is kept. */
+  readonly identity?: GivenIdentity;
 }
 
 export interface Cloned {
@@ -44,6 +48,7 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   const { ref, names, labels = {}, ephemeral = false } = params;
   if (names.length === 0) throw new StoreError("USAGE", { reason: "no name for the clone" });
   const expires = expiryOf(params.expires);
+  const identity = identityFor(store, params.identity);
   // Whoever makes such clones makes many, and some may have lost their monitor.
   if (ephemeral) await sweepAllEphemeral(context);
   else await sweepNames(context, names);
@@ -51,10 +56,12 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   const lxcPath = lxcPathFor(store, params);
   const origin = originOf(store, original);
   const container = containerOf(store, original);
-  const configOf = configFrom(context, container, lxcPath, params);
+  const configOf = configFrom(context, container, lxcPath, { ...params, identity });
   const config = lxcPath === null ? null : configOf(names[0] ?? "", "none yet");
   const idMap = idMapFor(params.idMap, config, container?.ref.idMap ?? null);
-  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits: { ephemeral, expires, idMap } });
+  const identityPending = isIdentityPending(store, identity, lxcPath, origin.tree);
+  const traits = { ephemeral, expires, idMap, identityPending };
+  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits });
   return { ref, names, digest: original.tree, lxcPath };
 }
 
@@ -99,7 +106,7 @@ function configFrom(
   context: Context,
   container: NamedContainer | undefined,
   lxcPath: string | null,
-  params: LxcParams,
+  params: LxcParams & { readonly identity: GivenIdentity },
 ): (name: string, rootfs: string) => ConfigFile {
   const { store } = context;
   const fromTemplate = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
@@ -116,6 +123,7 @@ function configFrom(
       name,
       directory,
       rootfs,
+      identity: params.identity === "keep" ? "keep" : "new",
     });
     for (const warning of cloned.warnings) {
       if (warned.has(warning)) continue;

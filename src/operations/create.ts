@@ -5,7 +5,9 @@ import { clone } from "./clone.ts";
 import type { Cloned } from "./clone.ts";
 import type { Context } from "./context.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
+import type { Identity } from "../lxc/identity.ts";
 import { idMapFor } from "./id-maps.ts";
+import { identityFor, isIdentityPending } from "./identity.ts";
 import { expiryOf, sweepNames } from "./ephemeral.ts";
 import { lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
@@ -21,6 +23,8 @@ export interface CreateParams extends LxcParams, SourceParams {
   readonly labels?: Readonly<Record<string, string>>;
   /** From when on it may be removed as expired, RFC 3339. */
   readonly expires?: string;
+  /** Default: the store's setting, else new. Without an LXC directory it is kept. */
+  readonly identity?: Identity;
 }
 
 /** Makes a container of a ref or a source. */
@@ -28,6 +32,7 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
   const { store } = context;
   const { source, name, labels = {} } = params;
   const expires = expiryOf(params.expires);
+  const identity = identityFor(store, params.identity);
   await sweepNames(context, [name]);
   requireFree(store, name);
   if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
@@ -44,7 +49,7 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
     lxcPath,
     configOf,
     layers: [layer],
-    traits: { expires, idMap },
+    traits: { expires, idMap, identityPending: isIdentityPending(store, identity, lxcPath, tree.digest) },
   });
   return { ref: source, names: [name], digest: tree.digest, lxcPath };
 }

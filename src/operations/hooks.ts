@@ -13,6 +13,7 @@ import type { Context } from "./context.ts";
 import { findOver, removeOver } from "./ephemeral.ts";
 import { foldForStart } from "./fold.ts";
 import { idMapOfExport, warnOfLosses } from "./id-maps.ts";
+import { applyIdentity } from "./identity.ts";
 import { settle } from "./settle.ts";
 
 /** What LXC tells its hooks, in their environment. */
@@ -24,7 +25,7 @@ export interface HookParams {
 }
 
 /**
- * Gets a container ready to start: the export that it stands on, and its upper. A container the store does not know, such
+ * Gets a container ready to start: the export that it stands on, the identity that it waits for, and its upper. A container the store does not know, such
  * as a copy that lxc-copy made, gets the export alone.
  *
  * @throws {StoreError} REFUSED if the upper is missing though it should hold changes: LXC would make it anew, empty
@@ -45,7 +46,9 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   if (found.type === "none" || recorded === undefined) return;
   // What views changed, after they announced it.
   const isAnnounced = found.pendingGeneration !== undefined && !found.uncaptured;
-  const ref = isAnnounced ? await foldForStart(context, name, recorded) : recorded;
+  let ref = isAnnounced ? await foldForStart(context, name, recorded) : recorded;
+  if (ref.identityPending && isPending(found, ref.generation))
+    ref = await applyIdentity(context, name, ref, found.config);
   const upper = { lower, tree: ref.tree, idMap };
   if (keyOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== key) {
     // This start has read its config before a command changed it: what it mounts is what counts.

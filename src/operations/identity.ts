@@ -34,7 +34,12 @@ export function parseIdentity(text: string): Identity {
 }
 
 /** Whether a container has to be given an identity at its first start: a tree that holds none is any machine's. */
-export function isIdentityPending(store: Store, identity: GivenIdentity, lxcPath: string | null, tree: Digest): boolean {
+export function isIdentityPending(
+  store: Store,
+  identity: GivenIdentity,
+  lxcPath: string | null,
+  tree: Digest,
+): boolean {
   return identity === "new" && lxcPath !== null && hasIdentity(viewOf(store, tree));
 }
 

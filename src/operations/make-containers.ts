@@ -88,7 +88,7 @@ async function makeDirectories(
 ): Promise<void> {
   const { store, onProgress, signal } = context;
   const { idMap, generation } = ref;
-  const isPending = ref.lower !== ref.tree;
+  const isPending = ref.lower !== ref.tree || ref.identityPending;
   const exportPath = exportPathOf(store, ref);
   const delta = isPending ? { pending: generation } : "none";
   const mappedGid = idMap === null ? undefined : rootOf(idMap).gid;

@@ -3,6 +3,7 @@ import type { Digest } from "../model/digest.ts";
 import { changeContainer } from "./change-container.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
+import { losesIdentity } from "./identity.ts";
 import { requireContainer } from "./references.ts";
 import { settle } from "./settle.ts";
 import { noSnapshot, snapshotOrigin, snapshotRefName } from "./snapshots.ts";
@@ -50,6 +51,8 @@ async function restore(
   const before = await settle(context, name, container);
   refuseRunning(name, before.state, before.ref.lxcPath);
   const origin = originOf(before.ref);
-  await changeContainer(context, { name, before, after: { ...before.ref, ...origin }, isReadyFirst: true });
+  const identityPending = before.ref.identityPending || losesIdentity(context.store, before.ref, origin);
+  const after = { ...before.ref, ...origin, identityPending };
+  await changeContainer(context, { name, before, after, isReadyFirst: true });
   return { name, digest: origin.tree, previousDigest: before.ref.tree };
 }

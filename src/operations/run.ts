@@ -105,6 +105,8 @@ async function make(context: Context, params: RunParams): Promise<Made> {
     names: [name],
     labels,
     settings,
+    // What it is for is over before anybody could take it for another; and it starts at once.
+    identity: "config",
     ...(lxcPath !== undefined && { lxcPath }),
     ...(config !== undefined && { config }),
     ...(keep === undefined && { ephemeral: true, expires: new Date(Date.now() + LEFTOVER_MS).toISOString() }),

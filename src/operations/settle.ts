@@ -3,7 +3,7 @@ import { refVersion, timestamp } from "../containers/refs.ts";
 import { isStoreError, StoreError } from "../errors.ts";
 import { partsOfKey } from "../exports/export-key.ts";
 import type { ExportKey } from "../exports/export-key.ts";
-import { clearPending, readContainerDirectory } from "../lxc/container-directory.ts";
+import { clearPending, markPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
@@ -118,7 +118,9 @@ async function captureUpper(
     if (store.uppers.mayChange(name, refVersion(ref)))
       warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
     await store.change(`capture ${name}`, [{ name, before: ref, after: captured }], [], "overruled");
-    clearPending(directory);
+    // It ran as the machine that it was made from.
+    if (captured.identityPending) markPending(directory, captured.generation);
+    else clearPending(directory);
     finishCapture(upper);
     return { ref: captured, state: "stopped", losses };
   } catch (error) {

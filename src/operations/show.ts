@@ -33,6 +33,8 @@ export interface ContainerDescription {
   readonly generation: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly snapshots: readonly SnapshotItem[];
+  /** It becomes a machine of its own at its next start. */
+  readonly identityPending: boolean;
   readonly ephemeral: boolean;
   readonly expires: string | null;
   readonly lxcDirectory: string | null;
@@ -76,7 +78,7 @@ function describeContainer(
   ref: ContainerRef,
   state: ContainerState,
 ): Omit<ContainerDescription, "snapshots"> {
-  const { lower, created, captured, generation, labels, ephemeral, expires, lxcPath } = ref;
+  const { lower, created, captured, generation, labels, identityPending, ephemeral, expires, lxcPath } = ref;
   const lxcDirectory = lxcPath === null ? null : `${lxcPath}/${name}`;
-  return { state, lower, created, captured, generation, labels, ephemeral, expires, lxcDirectory };
+  return { state, lower, created, captured, generation, labels, identityPending, ephemeral, expires, lxcDirectory };
 }

@@ -1,5 +1,5 @@
 import { StoreError } from "../../errors.ts";
-import type { Cloned, LxcParams } from "../../index.ts";
+import type { Cloned, CreateParams, Identity, LxcParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { showLosses } from "../losses.ts";
 import { absolutePath, EXPIRES_OPTION, expiresAt, idMapOf, idMapOption, parseLabels } from "../options.ts";
@@ -8,12 +8,19 @@ import { standardInput, withStore } from "../session.ts";
 import { digestText, formatTime, shortDigest } from "../text.ts";
 import { SOURCE_OPTIONS, sourceParams } from "./layers.ts";
 
+const IDENTITIES: readonly Identity[] = ["new", "keep"];
+
 const LXC_OPTIONS: readonly Option[] = [
   { flags: "-P, --lxcpath <DIR>", description: "where LXC directories go (default: the setting lxc.path, else LXC's)" },
   { flags: "--no-lxc", description: "make no LXC directory" },
   { flags: "--config <FILE>", description: "an LXC config whose keys go before our defaults" },
   { flags: "--set <KEY=VALUE>", description: "one key of the LXC config", repeat: true },
   idMapOption("of the container, outside"),
+  {
+    flags: "--identity <WHICH>",
+    description: "host name, machine id, SSH host keys, MAC and DHCP id: of its own (default), or those it comes with",
+    choices: IDENTITIES,
+  },
   { flags: "--label <K=V>", description: "a label, to find it by", repeat: true },
   EXPIRES_OPTION,
 ];
@@ -100,13 +107,15 @@ async function capture(call: Call): Promise<number> {
 
 function containerParams(
   options: Options,
-): LxcParams & { readonly labels: Readonly<Record<string, string>>; readonly expires?: string } {
+): LxcParams & Pick<CreateParams, "expires" | "identity"> & { readonly labels: Readonly<Record<string, string>> } {
   const settings = options.list("set");
+  const identity = IDENTITIES.find((known) => known === options.text("identity"));
   return {
     ...options.pathAs("lxcPath", "lxcpath"),
     ...options.pathAs("config"),
     ...(settings.length > 0 && { settings }),
     ...idMapOf(options),
+    ...(identity && { identity }),
     noLxc: options.refused("lxc"),
     labels: parseLabels(options.list("label")),
     ...expiresAt(options),

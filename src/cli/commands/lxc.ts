@@ -20,6 +20,21 @@ export const lxcCommands: readonly Command[] = [
     },
   },
   {
+    name: "lxc identity",
+    args: ["NAME"],
+    nameAt: 0,
+    summary: "make a stopped container a machine of its own",
+    details: "Its config gets the container's name and new MAC addresses now, its files all else at its next start.",
+    run: async (call) => {
+      const [name = ""] = call.args;
+      const renewed = await withStore(call, (context, { identity }) => identity(context, { name }));
+      await call.output.confirm("lxc-identity", renewed, () => [
+        renewed.atNextStart ? `${visible(name)}: a new identity at its next start` : `${visible(name)}: in its config`,
+      ]);
+      return 0;
+    },
+  },
+  {
     name: "lxc hook",
     args: ["HOOK"],
     summary: "pre-start or post-stop of a container: LXC says in its environment of which",
