@@ -25,8 +25,8 @@ export interface HookParams {
 }
 
 /**
- * Gets a container ready to start: the export that it stands on, the identity that it waits for, and its upper. A container the store does not know, such
- * as a copy that lxc-copy made, gets the export alone.
+ * Gets a container ready to start: the export that it stands on, the identity that it waits for, and its upper. A container
+ * the store does not know, such as a copy that lxc-copy made, gets the export alone.
  *
  * @throws {StoreError} REFUSED if the upper is missing though it should hold changes: LXC would make it anew, empty
  */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type CliResult, cliStore, type CliStore } from "../support/cli.ts";
 import { run } from "../support/run.ts";
 
@@ -58,6 +59,23 @@ export async function lxcHost(): Promise<LxcHost> {
       await at[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Waits until systemd has started all. @returns "running" if nothing of it failed */
+export async function booted(at: LxcHost, name: string): Promise<string> {
+  const deadline = Date.now() + 60_000;
+  while (Date.now() < deadline) {
+    // It exits with 1 for all but "running", and attaching fails until there is a bus.
+    const state = await at.attach(name, "systemctl is-system-running || true").catch(() => "");
+    if (["running", "degraded", "maintenance"].includes(state.trim())) return state.trim();
+    await sleep(200);
+  }
+  return `not after a minute; its log: ${logOf(at, name)}`;
+}
+
+function logOf(at: LxcHost, name: string): string {
+  const file = `${at.lxcPath}/${name}/delta0.log`;
+  return lstatSync(file, { throwIfNoEntry: false }) ? readFileSync(file, "utf8") : "none";
 }
 
 /** The smallest root filesystem that starts: one program. */
