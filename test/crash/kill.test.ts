@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { diffTrees } from "../../src/trees/diff.ts";
-import { importLayer, list, type ListItem, remove, Store } from "../../src/index.ts";
+import { importLayer, list, type ListItem, remove, show, Store } from "../../src/index.ts";
 import { readContainerDirectory } from "../../src/lxc/container-directory.ts";
 import { requireRoot } from "../support/requirements.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -16,7 +16,10 @@ import { temporaryDirectory } from "../support/temporary.ts";
 const KILLS = Number(process.env["DELTA0_KILLS"] ?? 60);
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
 
-const VERBS = ["import", "clone", "export", "capture", "commit", "create", "start", "rename", "rm"];
+const VERBS = [
+  ...["import", "clone", "export", "capture", "commit", "create", "start", "rename", "rm"],
+  ...["snapshot", "rollback", "reset"],
+];
 const MAX_WORK_MS = 2500;
 const MAX_DELAY_MS = 250;
 
@@ -47,8 +50,19 @@ test(`crash: after each of ${KILLS} SIGKILLs the store opens, and all that was a
 
 function note(known: Map<string, string | null>, { verb, names, digest = "" }: Line): void {
   if (verb === "export") return;
+  const [from = "", to = ""] = names;
+  for (const [name, snapshot] of snapshotsIn(known, from)) {
+    if (verb === "rename") known.set(`${to}@${snapshot}`, known.get(name) ?? null);
+    if (verb === "rename" || verb === "rm") known.set(name, null);
+  }
   for (const name of names) known.set(name, verb === "rm" ? null : digest);
-  if (verb === "rename") known.set(names[0] ?? "", null);
+  if (verb === "rename") known.set(from, null);
+}
+
+function snapshotsIn(known: ReadonlyMap<string, string | null>, container: string): [name: string, snapshot: string][] {
+  const prefix = `${container}@`;
+  const names = [...known.keys()].filter((name) => name.startsWith(prefix) && known.get(name) !== null);
+  return names.map((name) => [name, name.slice(prefix.length)]);
 }
 
 /** A store, an LXC path, a directory to import and one for exports, all below `path`. */
@@ -94,20 +108,31 @@ class Site {
     await using store = await Store.open(storePath, { command: "check" });
     const context = { store, command: "check", onWarning: (warning: string) => assert.fail(warning) };
     const items = await list(context);
-    const present = new Map(items.map((item) => [item.name, item]));
+    const present = new Map<string, Pick<ListItem, "name" | "digest">>(items.map((item) => [item.name, item]));
+    for (const item of items)
+      for (const key of item.snapshots) {
+        const name = `${item.name}@${key}`;
+        present.set(name, { name, digest: (await show(context, { ref: name })).digest });
+      }
     const unsure = new Set(cut?.names);
+    if (cut?.verb === "rename" || cut?.verb === "rm")
+      for (const name of [...known.keys(), ...present.keys()])
+        if (unsure.has(name.split("@", 1)[0] ?? "")) unsure.add(name);
     for (const [name, digest] of known) {
       if (unsure.has(name)) continue;
       assert.equal(present.get(name)?.digest ?? null, digest, name);
     }
-    for (const { name } of items) assert.ok(known.get(name) != null || unsure.has(name), `${name} came from nowhere`);
-    if (cut?.verb === "rename")
-      assert.equal(cut.names.filter((name) => present.has(name)).length, 1, "renamed by half");
+    for (const name of present.keys())
+      assert.ok(known.get(name) != null || unsure.has(name), `${name} came from nowhere`);
+    if (cut?.verb === "rename") {
+      const there = new Set([...present.keys()].map((name) => name.split("@", 1)[0] ?? ""));
+      assert.equal(cut.names.filter((name) => there.has(name)).length, 1, "renamed by half");
+    }
     if (cut?.verb === "clone") {
       const made = cut.names.filter((name) => present.has(name)).length;
       assert.ok(made === 0 || made === cut.names.length, "cloned by half");
     }
-    for (const item of items) {
+    for (const item of present.values()) {
       verify(store, item);
       known.set(item.name, item.digest);
     }
@@ -149,7 +174,7 @@ async function treeIn(context: { store: Store; command: string }, source: string
 }
 
 /** Reads each node and each chunk. */
-function verify({ trees, content }: Store, { name, digest }: ListItem): void {
+function verify({ trees, content }: Store, { name, digest }: Pick<ListItem, "name" | "digest">): void {
   assert.ok(digest !== null, name);
   for (const { after } of diffTrees(trees, undefined, trees.tree(digest))) {
     if (after?.type !== "file") continue;

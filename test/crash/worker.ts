@@ -16,7 +16,10 @@ import {
   preStart,
   remove,
   rename,
+  reset,
+  rollback,
   show,
+  snapshot,
   Store,
 } from "../../src/index.ts";
 
@@ -38,7 +41,7 @@ while (true) {
   const layers = items.filter(({ type }) => type === "layer").map(({ name }) => name);
   const container = containers[random(containers.length)];
   const layer = layers[random(layers.length)];
-  switch (random(9)) {
+  switch (random(12)) {
     case 0:
       await importOne(newName());
       break;
@@ -66,6 +69,15 @@ while (true) {
       if (containers.length > 6 && container !== undefined) await removeOne(container);
       else if (layers.length > 6 && layer !== undefined) await removeOne(layer);
       else if (container !== undefined) await makeStartable(container);
+      break;
+    case 9:
+      if (container !== undefined) await snapshotOne(container);
+      break;
+    case 10:
+      if (container !== undefined) await rollbackOne(container);
+      break;
+    case 11:
+      if (container !== undefined) await resetOne(container);
   }
 }
 
@@ -122,6 +134,29 @@ async function renameOne(container: string): Promise<void> {
   begin("rename", [container, to]);
   await rename(context, { from: container, to });
   done("rename", [container, to], digest);
+}
+
+async function snapshotOne(container: string): Promise<void> {
+  const key = newName();
+  begin("snapshot", [`${container}@${key}`]);
+  const { ref, digest } = await snapshot(context, { name: container, snapshot: key });
+  done("snapshot", [ref], digest);
+}
+
+async function rollbackOne(container: string): Promise<void> {
+  const { container: found } = await show(context, { ref: container });
+  const snapshots = found?.snapshots ?? [];
+  const key = snapshots[random(snapshots.length)]?.snapshot;
+  if (key === undefined) return await snapshotOne(container);
+  begin("rollback", [container]);
+  const { digest } = await rollback(context, { name: container, snapshot: key });
+  done("rollback", [container], digest);
+}
+
+async function resetOne(container: string): Promise<void> {
+  begin("reset", [container]);
+  const { digest } = await reset(context, { name: container });
+  done("reset", [container], digest);
 }
 
 async function removeOne(name: string): Promise<void> {
