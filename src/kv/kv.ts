@@ -180,6 +180,14 @@ export class Kv implements AsyncDisposable {
       throw new StoreError("NO_SPACE", { action: "writing the store", hint: "make some room first" });
   }
 
+  /**
+   * A key that no record has, next after the highest that was written: where keys rise, tables must not overlap because of
+   * it, or `Tables` could answer nothing, and LevelDB would write them again.
+   */
+  #nobodysKey(): Uint8Array {
+    return Buffer.concat([Buffer.from(this.#tables.highest, "latin1"), NOBODYS_KEY_END]);
+  }
+
   /** The name of the log that LevelDB writes to; they rise. */
   #lastLog(): string | undefined {
     if (this.#path === undefined) return undefined;
@@ -203,7 +211,7 @@ export class Kv implements AsyncDisposable {
     const failures = this.#failures;
     const log = this.#lastLog();
     await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
-    await this.#filling(this.#db.batch([{ type: "del", key: NOBODYS_KEY }], { sync: false }));
+    await this.#filling(this.#db.batch([{ type: "del", key: this.#nobodysKey() }], { sync: false }));
     if (this.#lastLog() === log) {
       this.#requireRoom();
       throw Object.assign(new Error(`IO error: no log after ${log}`), { code: "LEVEL_IO_ERROR" });
@@ -248,9 +256,9 @@ interface Database {
 }
 
 const BYTES = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
-/** No record has one of these keys. */
+/** No record has this key, nor one that ends so. */
 const EMPTY_KEY = new Uint8Array([0x00]);
-const NOBODYS_KEY: Uint8Array = new Uint8Array(40);
+const NOBODYS_KEY_END = new Uint8Array(40);
 const CACHE_BYTES = 8 << 20;
 /** LevelDB's least: 64 tables. It maps each, and all that it reads of them counts as this process's memory. */
 const MAX_OPEN_FILES = 74;

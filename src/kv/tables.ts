@@ -30,6 +30,7 @@ export class Tables implements Disposable {
   #grown = false;
   /** The lowest key that was written and may be in no table. */
   #unsettledFrom: string | undefined;
+  #highest = "";
   /** By numbers of tables. */
   readonly #indexes = new Map<string, TableIndex>();
   #open: { readonly number: string; readonly fd: number } | undefined;
@@ -55,9 +56,15 @@ export class Tables implements Disposable {
     return readSync(place.fd, bytes, 0, there, place.position + start) === there ? bytes : undefined;
   }
 
+  /** Of the keys that it was told of. A byte string; "" if there was none. */
+  get highest(): string {
+    return this.#highest;
+  }
+
   /** To be told before a key is written, put or deleted. */
   unsettle(key: Uint8Array): void {
     const bytes = byteString(key);
+    if (bytes > this.#highest) this.#highest = bytes;
     if (this.#unsettledFrom === undefined || bytes < this.#unsettledFrom) this.#unsettledFrom = bytes;
   }
 
@@ -94,7 +101,7 @@ export class Tables implements Disposable {
     const table = tables[firstAtLeast(tables.length, key, (i) => tables[i]!.last)];
     if (table === undefined || table.first > key) return undefined;
     // A key may have come out shorter than it is: see `tablesIn`.
-    return table.first.length === key.length && table.last.length === key.length ? table : undefined;
+    return table.first.length >= key.length && table.last.length >= key.length ? table : undefined;
   }
 
   #known(key: string): readonly Table[] {
@@ -116,16 +123,7 @@ export class Tables implements Disposable {
     }
     const { keys, positions } = index;
     const position = positions[firstAtLeast(keys.length, key, (i) => keys[i]!)];
-    if (position === undefined || position > sizeBytes) return undefined;
-    // A value of 4 KiB or more ends its block, and nearly always begins it. One that does not is LevelDB's to find.
-    const head = Buffer.allocUnsafe(MAX_LENGTHS_BYTES + key.length + TAG_BYTES);
-    const entry = new Varints(head.subarray(0, readSync(fd, head, 0, head.length, position)));
-    const [shared, unshared, length] = [entry.next(), entry.next(), entry.next()];
-    const keyEnd = entry.at + key.length;
-    if (shared !== 0 || unshared !== key.length + TAG_BYTES || head[keyEnd] !== PUT) return undefined;
-    if (head.toString("latin1", entry.at, keyEnd) !== key) return undefined;
-    const valueAt = position + keyEnd + TAG_BYTES;
-    return valueAt + length > sizeBytes ? undefined : { fd, position: valueAt, length };
+    return position === undefined ? undefined : placeInBlock(fd, position, sizeBytes, key);
   }
 
   /** The last one stays open: whoever reads in order gets the kernel's read-ahead. */
@@ -147,5 +145,31 @@ export class Tables implements Disposable {
 const MAX_INDEXES = 512;
 /** Before an entry's key: three varints of 32 bits. */
 const MAX_LENGTHS_BYTES = 15;
+/** The key of what a barrier writes is longer than others. */
+const MAX_KEY_BYTES = 100;
 /** The first byte of its tag: it is no deletion. */
 const PUT = 1;
+/** A value of 4 KiB or more ends its block, and little lies before it. If much does, LevelDB finds it as well. */
+const MAX_BEFORE = 3;
+
+function placeInBlock(fd: number, position: number, sizeBytes: number, key: string): Place | undefined {
+  const head = Buffer.allocUnsafe(MAX_LENGTHS_BYTES + MAX_KEY_BYTES + TAG_BYTES);
+  let before = "";
+  let at = position;
+  for (let i = 0; i <= MAX_BEFORE && at < sizeBytes; i++) {
+    const bytes = head.subarray(0, readSync(fd, head, 0, head.length, at));
+    const entry = new Varints(bytes);
+    const [shared, unshared, length] = [entry.next(), entry.next(), entry.next()];
+    const valueAt = entry.at + unshared;
+    // A key has what it begins with in common with the one before it.
+    if (shared > before.length || shared + unshared < TAG_BYTES || valueAt > bytes.length) return undefined;
+    const tagged = before.slice(0, shared) + bytes.toString("latin1", entry.at, valueAt);
+    const found = tagged.slice(0, -TAG_BYTES);
+    if (found > key || at + valueAt + length > sizeBytes) return undefined;
+    if (found === key)
+      return tagged.charCodeAt(key.length) === PUT ? { fd, position: at + valueAt, length } : undefined;
+    before = tagged;
+    at += valueAt + length;
+  }
+  return undefined;
+}

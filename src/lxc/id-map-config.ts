@@ -21,19 +21,23 @@ export function hasIdMap(config: ConfigFile, map: IdMap | null): boolean {
   }
 }
 
-/** The config of a container with that id map, or of one with none. With one, only `userxattr` lets overlayfs keep its marks. */
+/**
+ * The config of a container with that id map, or of one with none. With one, only `userxattr` lets overlayfs keep its marks. And
+ * systemd would fail to mount debugfs: as in LXC's common.conf the host's is there, which the container's root cannot read.
+ */
 export function withIdMap(config: ConfigFile, map: IdMap | null): ConfigFile {
   if (hasIdMap(config, null) && map === null) return config;
   const options = (getValue(config, ROOTFS_OPTIONS) ?? "").split(",").filter((o) => o !== "" && o !== "userxattr");
   if (map !== null) options.push("userxattr");
-  let changed = removeSettings(config, ({ key }) => key === "lxc.idmap");
+  let changed = removeSettings(config, ({ key, value }) => key === "lxc.idmap" || value === DEBUGFS);
   changed =
     options.length > 0
       ? setValue(changed, ROOTFS_OPTIONS, options.join(","))
       : removeSettings(changed, ({ key }) => key === ROOTFS_OPTIONS);
-  for (const range of map === null ? [] : formatIdMap(map))
-    changed = appendValue(changed, "lxc.idmap", range.replaceAll(":", " "));
-  return changed;
+  if (map === null) return changed;
+  for (const range of formatIdMap(map)) changed = appendValue(changed, "lxc.idmap", range.replaceAll(":", " "));
+  const hasDebugfs = getValues(changed, "lxc.mount.entry").some((entry) => entry.includes(" sys/kernel/debug "));
+  return hasDebugfs ? changed : appendValue(changed, "lxc.mount.entry", DEBUGFS);
 }
 
 /** The ranges of host ids that root has in a file as subuid(5), `FIRST:COUNT` each; undefined where newuidmap is not installed: then all. */
@@ -58,6 +62,7 @@ export function lackingRanges(map: IdMap): string[] {
   return [...lacking("/etc/subuid", map.uids), ...lacking("/etc/subgid", map.gids)];
 }
 
+const DEBUGFS = "/sys/kernel/debug sys/kernel/debug none bind,optional 0 0";
 const ROOTFS_OPTIONS = "lxc.rootfs.options";
 /** LXC uses them where they are, even as root. */
 const HELPERS = ["/usr/bin/newuidmap", "/bin/newuidmap", "/usr/local/bin/newuidmap"];

@@ -54,12 +54,14 @@ async function frozenContent(file: UpperFile, bytes: UpperBytes, store: ContentS
 /** Those that were written, and the one where what shows of the old content ends. */
 function* changedBlocks(file: UpperFile, bytes: UpperBytes): Generator<ChangedBlock> {
   const { dirty, shown, size } = file.body;
+  // New memory for each would keep the collector busy.
+  const room = new Uint8Array(Math.min(size, BLOCK_BYTES));
   const numbers = new Set(dirty.keys());
   if (shown % BLOCK_BYTES > 0) numbers.add(Math.floor(shown / BLOCK_BYTES));
   for (const block of [...numbers].sort((a, b) => a - b)) {
     if (block * BLOCK_BYTES >= size) return;
     const state = dirty.get(block);
-    yield [block, state?.fill === "hole" && state.pieces.length === 0 ? null : bytes.block(file, block)];
+    yield [block, state?.fill === "hole" && state.pieces.length === 0 ? null : bytes.block(file, block, room)];
   }
 }
 

@@ -96,9 +96,9 @@ export class UpperBytes implements Bytes {
     }
   }
 
-  /** All bytes of a block as they are now: shorter than a block at the file's end alone. */
-  block(file: UpperFile, block: number): Uint8Array {
-    const bytes = new Uint8Array(Math.min(BLOCK_BYTES, file.size - block * BLOCK_BYTES));
+  /** All bytes of a block as they are now, in `room`: shorter than a block at the file's end alone. */
+  block(file: UpperFile, block: number, room: Uint8Array): Uint8Array {
+    const bytes = room.subarray(0, Math.min(BLOCK_BYTES, file.size - block * BLOCK_BYTES));
     this.#readBlock(file, block, 0, bytes);
     return bytes;
   }

@@ -192,7 +192,8 @@ export class UpperNameWrites implements Pick<
     upper.begin();
     const made = newNode(caller, ownedOf(place.directory), mode, umask);
     const { uid, gid, xattrs } = made;
-    const node = upper.create(body, made.mode & 0o7777, { uid, gid, ...now(), xattrs });
+    const { mtimeSec, mtimeNsec } = now();
+    const node = upper.create(body, made.mode & 0o7777, { uid, gid, mtimeSec, mtimeNsec, xattrs });
     node.links = 1;
     upper.save(node);
     this.#setEntry(place, node);

@@ -1,9 +1,10 @@
 import { constants } from "node:fs";
 import type { StoreError } from "../errors.ts";
-import type { UpperBlock, UpperRecord } from "../format/upper.ts";
+import type { UpperRecord } from "../format/upper.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import { EMPTY_LISTING } from "../model/node.ts";
 import type { Content, Node } from "../model/node.ts";
+import { Blocks } from "./blocks.ts";
 import { deviceNumber, Entry, FORMATS } from "./entry.ts";
 import type { Attributes } from "./entry.ts";
 import type { LowerEntry } from "./lower-entry.ts";
@@ -116,7 +117,7 @@ export interface FileBody {
   /** Bytes of `content` that still show where no block says otherwise. What lies beyond, up to `size`, is a hole. */
   shown: number;
   size: number;
-  readonly dirty: Map<number, UpperBlock>;
+  readonly dirty: Blocks;
 }
 
 export interface DirectoryBody {
@@ -132,7 +133,7 @@ export interface DirectoryBody {
 }
 
 export function fileBody(content: Content): FileBody {
-  return { type: "file", content, shown: content.size, size: content.size, dirty: new Map() };
+  return { type: "file", content, shown: content.size, size: content.size, dirty: new Blocks() };
 }
 
 export function directoryBody(lower: LowerEntry | undefined): DirectoryBody {

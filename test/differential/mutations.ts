@@ -79,7 +79,7 @@ function differenceIn(directory: string): string | undefined {
   );
   if (status === 0) return undefined;
   // Code that does not run at all would fail, too.
-  const [found] = /Error: (call \d+,|delta0.* shows:)[^]*?(?=\n +\{"layers")/.exec(stdout) ?? [];
+  const [found] = /Error: (call \d+,|.+ shows:)[^]*?(?=\n +\{")/.exec(stdout) ?? [];
   if (found === undefined) throw new Error(`no difference, but it failed:\n${stdout}`);
   return found;
 }

@@ -187,23 +187,30 @@ async function readPath(
   }
 }
 
-/** What a view shows, to the bottom. */
-export async function snapshotView(view: Reading): Promise<Snapshot> {
-  const fs = view.promises;
-  const snapshot = new Map<string, Record<string, string>>();
+/** What a view shows, to the bottom. What cannot be read has the field "error" alone. */
+export async function snapshotView({ promises: fs }: Reading): Promise<Snapshot> {
+  const snapshot = new Map<string, Readonly<Record<string, string>>>();
   const first = new Map<bigint, string>();
   const visit = async (at: string): Promise<void> => {
-    const path = pathOf(`/${at}`);
-    const stats = await fs.lstat(path, { bigint: true }).catch((error: unknown) => errnoOf(error));
-    if (typeof stats !== "object") {
-      snapshot.set(at, { error: stats ?? "" });
-      return;
+    try {
+      snapshot.set(at, await fieldsAt(at));
+    } catch (error) {
+      const code = errnoOf(error);
+      if (code === undefined) throw error;
+      snapshot.set(at, { error: code });
     }
+    if (snapshot.get(at)?.["type"] !== "directory") return;
+    const names = (await fs.readdir(pathOf(`/${at}`), "buffer")).map((name) => name.toString("latin1"));
+    for (const name of names.sort()) await visit(at === "" ? name : `${at}/${name}`);
+  };
+  const fieldsAt = async (at: string): Promise<Record<string, string>> => {
+    const path = pathOf(`/${at}`);
+    const stats = await fs.lstat(path, { bigint: true });
     if (!first.has(stats.ino)) first.set(stats.ino, at);
     const xattrs: [string, string][] = [];
     for (const name of await fs.llistxattr(path))
       xattrs.push([Buffer.from(name).toString("latin1"), (await fs.lgetxattr(path, name)).toString("hex")]);
-    snapshot.set(at, {
+    return {
       ...statFields(fieldsOf(stats)),
       ...nodeFields({
         hash: stats.isFile() ? hashOf(await fs.readFile(path)) : undefined,
@@ -212,10 +219,7 @@ export async function snapshotView(view: Reading): Promise<Snapshot> {
         firstPath: first.get(stats.ino) ?? at,
         path: at,
       }),
-    });
-    if (!stats.isDirectory()) return;
-    const names = (await fs.readdir(path, "buffer")).map((name) => name.toString("latin1"));
-    for (const name of names.sort()) await visit(at === "" ? name : `${at}/${name}`);
+    };
   };
   await visit("");
   return snapshot;

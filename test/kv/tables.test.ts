@@ -70,19 +70,35 @@ test("kv: a part of a value is that of the whole value, whatever was written, re
   );
 });
 
-test("kv: parts come from table files, without LevelDB, once a barrier put the values there", async () => {
-  await using directory = await temporaryDirectory();
-  const path = `${directory.path}/kv`;
-  await using kv = await Kv.open(path, { create: true, writeBufferBytes: WRITE_BUFFER_BYTES });
-  const values = Array.from({ length: 50 }, () => randomBytes(30_000));
-  for (const [id, value] of values.entries()) await kv.write([{ type: "put", key: keyOf(2 * id + 1), value }]);
-  await kv.barrier();
-  kv.getSync = () => assert.fail("asked LevelDB");
-  for (const [id, value] of values.entries()) {
-    assert.deepEqual(kv.getPartSync(keyOf(2 * id + 1), 0, Number.POSITIVE_INFINITY), value);
-    assert.deepEqual(kv.getPartSync(keyOf(2 * id + 1), 29_000, 5000), value.subarray(29_000));
-    assert.equal(kv.getPartSync(keyOf(2 * id + 1), 30_001, 5)?.length, 0);
-  }
+test("kv: parts come from table files, without LevelDB, once a barrier put the values there; also after many barriers", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 40 }), async (valuesPerBarrier) => {
+      await using directory = await temporaryDirectory();
+      const path = `${directory.path}/kv`;
+      const values = Array.from({ length: 40 }, () => randomBytes(30_000));
+      const check = (kv: Kv): void => {
+        kv.getSync = () => assert.fail("asked LevelDB");
+        for (const [id, value] of values.entries()) {
+          assert.deepEqual(kv.getPartSync(keyOf(2 * id + 1), 0, Number.POSITIVE_INFINITY), value);
+          assert.deepEqual(kv.getPartSync(keyOf(2 * id + 1), 29_000, 5000), value.subarray(29_000));
+          assert.equal(kv.getPartSync(keyOf(2 * id + 1), 30_001, 5)?.length, 0);
+        }
+      };
+      {
+        await using kv = await Kv.open(path, { create: true, writeBufferBytes: WRITE_BUFFER_BYTES });
+        await kv.barrier();
+        for (const [id, value] of values.entries()) {
+          await kv.write([{ type: "put", key: keyOf(2 * id + 1), value }]);
+          if (id % valuesPerBarrier === 0) await kv.barrier();
+        }
+        await kv.barrier();
+        check(kv);
+      }
+      await using kv = await Kv.open(path, { create: false });
+      check(kv);
+    }),
+    { numRuns: 10 },
+  );
 });
 
 test("kv: tables that were cut short are unreadable, and those beside them are not", async () => {

@@ -126,7 +126,7 @@ test("list: containers, then layers, by name, with parents; globs, kinds and lab
       captured: null,
       labels: {},
       snapshots: [],
-        ephemeral: false,
+      ephemeral: false,
       expires: null,
       lxcDirectory: null,
     },
