@@ -23,7 +23,7 @@ WantedBy=multi-user.target
 test("lxc change: what is changed in a stopped container is so when it boots, and what it changes is in the store", async (t) => {
   if (!requireLxc(t) || !requireRootfs(t, "bookworm")) return;
   await using at = await lxcHost();
-  await at.ok("create", await rootfsTar("bookworm"), "web");
+  await at.ok("create", await rootfsTar("bookworm"), "web", "--identity", "keep");
   mkdirSync(`${at.path}/put`);
   writeFileSync(`${at.path}/put/say-hello`, "#!/bin/sh\nid -u >/run/hello && cat /etc/hostname >>/run/hello\n");
   writeFileSync(`${at.path}/put/hello.service`, UNIT);
