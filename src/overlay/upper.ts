@@ -16,7 +16,7 @@ export type UpperDirectory = UpperNode & { readonly body: DirectoryBody };
 /**
  * What was changed over a base tree: nodes by inode number, and in each changed directory the entries that are not the base's.
  *
- * All of it but files' bytes is in memory, at about 400 bytes a node; the log has the same as records. Each method changes
+ * All of it but files' bytes is in memory, at about 550 bytes a node; the log has the same as records. Each method changes
  * both at once, so what is done between two awaits and then committed is on disk whole or not at all.
  *
  * A name of the base leads to a changed node by its inode number. So a change of a file touches no directory, all names
