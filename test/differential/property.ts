@@ -31,11 +31,19 @@ export async function assertAgreement(scratch: Scratch, options: PropertyOptions
   const found = await fc.check(property, { seed, numRuns: sequences });
   if (!found.failed) return;
   const [sequence] = found.counterexample ?? [];
-  const reason = found.errorInstance;
+  const reason = firstOf(found.errorInstance);
   throw new Error(
     `seed ${seed}, ${found.numShrinks} shrinks, ${String(reason)}\n${JSON.stringify({ kernel, ...sequence })}`,
     { cause: reason },
   );
+}
+
+/** What went wrong first: cleaning up after it may have failed, too. */
+function firstOf(error: unknown): unknown {
+  for (let at = error; ;) {
+    if (!(at instanceof Error) || !("suppressed" in at)) return at;
+    at = at.suppressed;
+  }
 }
 
 /** A new seed, printed, or that of a run that is to be repeated. */
