@@ -1,4 +1,4 @@
-import { lstatSync, statSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf, displayName } from "../model/name.ts";
@@ -14,7 +14,7 @@ export interface PutSource {
   readonly isWhole: boolean;
 }
 
-/** @throws {StoreError} NOT_FOUND, NOT_PERMITTED */
+/** @throws {StoreError} NOT_FOUND, NOT_PERMITTED; USAGE for a file that does not say how long it is */
 export function chooseSource(text: string): PutSource {
   const path = resolve(text);
   const isContent = path === "/" || /(^|\/)\.{1,2}\/*$/.test(text);
@@ -31,12 +31,28 @@ export function chooseSource(text: string): PutSource {
 
 function look(path: string, follow: boolean): boolean {
   try {
-    return (follow ? statSync : lstatSync)(path).isDirectory();
+    const stats = (follow ? statSync : lstatSync)(path);
+    if (stats.isFile() && stats.size === 0) refuseUnknownSize(path);
+    return stats.isDirectory();
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? ""))
       throw new StoreError("NOT_FOUND", { what: `no such file: ${path}` }, { cause: error });
     throw asStoreError(error, `reading ${path}`);
   }
+}
+
+/** Files of /proc and its like say that they are empty: by their size they would be read as that. proc(5) */
+function refuseUnknownSize(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (readSync(fd, Buffer.alloc(1)) === 0) return;
+  } finally {
+    closeSync(fd);
+  }
+  throw new StoreError("USAGE", {
+    reason: `${path} does not say how long it is`,
+    hint: "give it on standard input: - in its place, with < and its name",
+  });
 }
 
 /** @throws {StoreError} USAGE if two of them have one name */

@@ -145,6 +145,16 @@ test("put: standard input is a file's bytes, whose owner, mode and other names s
   );
 });
 
+test("put: an empty file is put; one that only says that it is empty is refused, not put as such", async () => {
+  await using at = await openWeb();
+  const { context } = at;
+  writeFileSync(`${at.path}/nothing`, "");
+  await put(context, { sources: [`${at.path}/nothing`], target: "web:/nothing" });
+  assert.equal((await stat(context, { paths: ["web:/nothing"] }))[0]?.sizeBytes, 0);
+  await assert.rejects(put(context, { sources: ["/proc/version"], target: "web:/version" }), { code: "USAGE" });
+  await assert.rejects(stat(context, { paths: ["web:/version"] }), { code: "NOT_FOUND" });
+});
+
 test("change: what of several paths fails leaves all as it was, and says which", async () => {
   await using at = await openWeb();
   await create(at.context, { source: at.source, name: "db", noLxc: true });
