@@ -1,8 +1,8 @@
 /**
  * Changes a container through a view until it is killed: view-worker.ts STORE SEED FIRST
  *
- * A line for each call that is made, "begin N", and for each that is done, "done N"; "fold" and "folded" for what reads the
- * container meanwhile.
+ * A line for each call that is made, "begin N", and for its answer: "done N", or "refused N" where a filesystem would refuse
+ * it too; "fold" and "folded" for what reads the container meanwhile.
  */
 import { writeSync } from "node:fs";
 import { commit, openContainer, status, Store } from "../../src/index.ts";
@@ -47,11 +47,14 @@ function someCalls(): [number: number, call: Call][] {
 
 async function make([number, call]: [number, Call]): Promise<void> {
   say(`begin ${number}`);
-  await call.make(viewSide(view)).catch((error: unknown) => {
-    // What is refused as a filesystem would refuse it is done.
-    if (!(error instanceof Error) || error.cause !== undefined || !("syscall" in error)) throw error;
-  });
-  say(`done ${number}`);
+  const answer = await call.make(viewSide(view)).then(
+    () => "done",
+    (error: unknown) => {
+      if (!(error instanceof Error) || error.cause !== undefined || !("syscall" in error)) throw error;
+      return "refused";
+    },
+  );
+  say(`${answer} ${number}`);
 }
 
 async function readContainer(read: () => Promise<unknown>): Promise<void> {

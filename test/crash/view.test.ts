@@ -57,13 +57,14 @@ class Site {
 
   async killOnce(seed: number, kill: number): Promise<void> {
     const lines = await this.#workUntilKilled(seed, kill);
-    const done = new Set(lines.flatMap((line) => (line.startsWith("done ") ? [Number(line.slice(5))] : [])));
-    const begun = lines.flatMap((line) => (line.startsWith("begin ") ? [Number(line.slice(6))] : []));
+    const after = (word: string): number[] =>
+      lines.flatMap((line) => (line.startsWith(`${word} `) ? [Number(line.slice(word.length)) + 1] : []));
+    const [begun, done, refused] = [after("begin"), after("done"), after("refused")];
     const first = this.calls;
-    const last = Math.max(first, ...begun.map((number) => number + 1));
-    let least = first;
-    for (const number of done) least = Math.max(least, number + 1);
-    if (least < last) this.cuts++;
+    const last = Math.max(first, ...begun);
+    // What is refused has no record to wait for: its answer may come before that of a call made earlier.
+    const least = Math.max(first, ...done);
+    if (begun.length > done.length + refused.length) this.cuts++;
     if (lines.lastIndexOf("fold") > lines.lastIndexOf("folded")) this.foldCuts++;
     while (this.calls < least) await this.#mirrorNext(seed);
 

@@ -57,10 +57,11 @@ export const KERNEL_REFUSALS: readonly {
       [op.path, op.to].some((path) => isLowerDirectory(model.find(path, false))),
   },
   {
-    why: "a file of a lower layer that is open, but has no name any more, cannot be copied up: its old name's place is taken",
+    why: "a file of a lower layer that is open, but has no name any more, cannot be copied up where its old name's place is taken, or its directory gone",
     when: (op, outcome, model) => {
       const inode = "slot" in op ? model.opened(op.slot) : undefined;
-      return outcome === "EEXIST" && op.op !== "open" && inode?.lower.exists === true && inode.nlink === 0;
+      const isOrphan = op.op !== "open" && inode?.lower.exists === true && inode.nlink === 0;
+      return isOrphan && (outcome === "EEXIST" || outcome === "ENOENT");
     },
   },
 ];
