@@ -4,6 +4,8 @@ import { test } from "node:test";
 import {
   capture,
   clone,
+  commit,
+  create,
   importLayer,
   list,
   remove,
@@ -19,10 +21,16 @@ import { temporaryDirectory } from "../support/temporary.ts";
 import { assertNothingHalfMade, FOR_ANYBODY, runContainer, startContainer } from "../operations/support.ts";
 import { upToStep } from "./steps.ts";
 
+interface Host {
+  readonly lxcPath: string;
+  /** What "base" was imported from. */
+  readonly source: string;
+}
+
 interface Case {
   readonly verb: string;
-  /** Of a container NAME with one snapshot, and changes after it that nobody has captured. */
-  readonly work: (context: Context, name: string) => Promise<unknown>;
+  /** Of a container NAME with one snapshot, and changes after it that nobody has captured. What it makes has names that begin with NAME. */
+  readonly work: (context: Context, name: string, host: Host) => Promise<unknown>;
   readonly ephemeral?: boolean;
 }
 
@@ -32,6 +40,27 @@ const CASES: readonly Case[] = [
   { verb: "reset", work: (context, name) => reset(context, { name }) },
   { verb: "rename", work: (context, name) => rename(context, { from: name, to: `${name}-new` }) },
   { verb: "rm", work: (context, name) => remove(context, { names: [name] }) },
+  {
+    verb: "create of a layer",
+    work: (context, name, { lxcPath }) =>
+      create(context, { source: "base", name: `${name}-new`, lxcPath, ...FOR_ANYBODY }),
+  },
+  {
+    verb: "create of a directory",
+    work: (context, name, { lxcPath, source }) =>
+      create(context, { source, name: `${name}-new`, lxcPath, ...FOR_ANYBODY }),
+  },
+  {
+    verb: "clone",
+    work: (context, name, { lxcPath }) =>
+      clone(context, { ref: name, names: [`${name}-one`, `${name}-two`], lxcPath, ...FOR_ANYBODY }),
+  },
+  {
+    verb: "clone of a snapshot",
+    work: (context, name, { lxcPath }) =>
+      clone(context, { ref: `${name}@snap0`, names: [`${name}-one`], lxcPath, ...FOR_ANYBODY }),
+  },
+  { verb: "commit", work: (context, name) => commit(context, { name, layer: `${name}-layer` }) },
   { verb: "ls", work: (context) => list(context), ephemeral: true },
 ];
 
@@ -47,14 +76,15 @@ for (const { verb, work, ephemeral = false } of CASES) {
 
     /** Makes one, does the work up to a step, and tells what is there when the store is opened anew. */
     const seenAfter = async (step: number): Promise<{ killed: boolean; seen: string }> => {
-      const name = `c${step}`;
+      // Not hexadecimal: below it is taken out of what is seen, digests and all.
+      const name = `web${step}`;
       const store = await open();
       const context = { store, command: "test" };
       await clone(context, { ref: "base", names: [name], lxcPath, ephemeral, ...FOR_ANYBODY });
       if (!ephemeral) await runContainer(context, name, (upper) => write(upper, "file0"));
       await snapshot(context, { name });
       await runContainer(context, name, (upper) => write(upper, "new0", "new1", "new2"));
-      const killed = await upToStep(step, () => work(context, name));
+      const killed = await upToStep(step, () => work(context, name, { lxcPath, source }));
       await store[Symbol.asyncDispose]();
 
       await using reopened = await open();
@@ -63,7 +93,7 @@ for (const { verb, work, ephemeral = false } of CASES) {
       assertNothingHalfMade(after, lxcPath);
       await remove(after, { names: seen.map(([known]) => known) });
       assert.deepEqual(readdirSync(lxcPath), []);
-      return { killed, seen: JSON.stringify(seen).replaceAll(`"${name}`, '"c') };
+      return { killed, seen: JSON.stringify(seen).replaceAll(`"${name}`, `"web`) };
     };
 
     {
@@ -104,9 +134,14 @@ async function observed(
   prefix: string,
 ): Promise<readonly (readonly [name: string, digest: string, snapshots: string[]])[]> {
   const seen: [string, string, string[]][] = [];
-  const items = await list(context, { pattern: `${prefix}*`, only: "containers" });
-  assert.deepEqual(readdirSync(lxcPath).sort(), items.map(({ name }) => name).sort());
-  for (const { name, digest, state, snapshots } of items) {
+  const items = await list(context, { pattern: `${prefix}*` });
+  const containers = items.filter(({ type }) => type === "container").map(({ name }) => name);
+  assert.deepEqual(readdirSync(lxcPath).sort(), containers.sort());
+  for (const { name, type, digest, state, snapshots } of items) {
+    if (type === "layer") {
+      seen.push([name, digest ?? "", []]);
+      continue;
+    }
     assert.equal(state, "stopped", name);
     const kept = snapshots.map(async (key) => `${key} ${(await show(context, { ref: `${name}@${key}` })).digest}`);
     seen.push([name, digest ?? "", await Promise.all(kept)]);
