@@ -18,6 +18,14 @@ export interface ChunkStats {
   readonly newStoredBytes: number;
 }
 
+/** What takes chunks. */
+export interface Chunks {
+  /** @param bytes borrowed during the call, shape `[1 … BLOCK_BYTES]` */
+  put(bytes: Uint8Array): Digest;
+  /** A promise to wait for while too much is on its way. */
+  backpressure(): Promise<void> | undefined;
+}
+
 /** A chunk on its way to disk. */
 interface Job {
   readonly plainBytes: number;
@@ -31,7 +39,7 @@ interface Job {
  * LevelDB's tables never overlap. A chunk's index entry is written only once its value is safe from a power cut.
  * docs/design.md, "Two databases".
  */
-export class ChunkStore {
+export class ChunkStore implements Chunks {
   readonly #values: Kv;
   readonly #meta: Kv;
   #nextId: number;

@@ -3,15 +3,15 @@ import type { ContentWriter } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES, PAGE_REFS } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
-import type { ChunkStore } from "./chunk-store.ts";
-import type { NodeStore } from "./node-store.ts";
+import type { Chunks } from "./chunk-store.ts";
+import type { Nodes } from "./node-store.ts";
 
 /**
  * Cuts files at the block grid, stores what is not zero and lists it in pages. Holds one block and one page per level,
  * whatever the file's size; a hole of any length costs no more than its pages' borders.
  */
 export class BlockWriter implements ContentWriter {
-  readonly #chunks: ChunkStore;
+  readonly #chunks: Chunks;
   readonly #pages: PageWriter;
   readonly #block = Buffer.allocUnsafe(BLOCK_BYTES);
   /** Bytes of `#block` that are filled. */
@@ -20,7 +20,7 @@ export class BlockWriter implements ContentWriter {
   #sparse = false;
 
   /** Borrows both. */
-  constructor(chunks: ChunkStore, nodes: NodeStore) {
+  constructor(chunks: Chunks, nodes: Nodes) {
     this.#chunks = chunks;
     this.#pages = new PageWriter(nodes);
   }
@@ -90,11 +90,11 @@ export function pageLevels(blocks: number): number {
 
 /** Collects refs to full pages, and those to pages of the next level. */
 export class PageWriter {
-  readonly #nodes: NodeStore;
+  readonly #nodes: Nodes;
   /** Per level, the refs of the page that is being filled. */
   #open: (Digest | null)[][] = [];
 
-  constructor(nodes: NodeStore) {
+  constructor(nodes: Nodes) {
     this.#nodes = nodes;
   }
 

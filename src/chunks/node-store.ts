@@ -4,8 +4,15 @@ import { digestKey } from "../format/keys.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 
+/** What keeps nodes. */
+export interface Nodes {
+  put(bytes: Uint8Array): Digest;
+  /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT */
+  get(digest: Digest): Uint8Array;
+}
+
 /** Nodes by digest, small and immutable: pages of directories, link tables and contents, and trees. */
-export class NodeStore {
+export class NodeStore implements Nodes {
   readonly #meta: Kv;
   /** Put, not yet written. */
   #pending = new Map<Digest, Uint8Array>();

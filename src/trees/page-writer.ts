@@ -1,4 +1,4 @@
-import type { NodeStore } from "../chunks/node-store.ts";
+import type { Nodes } from "../chunks/node-store.ts";
 import { digestBytesOf } from "../format/blake3.ts";
 import { encodeDirectoryLeaf, encodeIndex, encodeLinkLeaf } from "../format/pages.ts";
 import type { IndexRow } from "../format/pages.ts";
@@ -22,7 +22,7 @@ const MAX_ROWS = 4096;
  *
  * @param rows in byte order, names unique
  */
-export function writeDirectory(nodes: NodeStore, rows: readonly (readonly [Name, Node])[]): Listing {
+export function writeDirectory(nodes: Nodes, rows: readonly (readonly [Name, Node])[]): Listing {
   if (rows.length === 0) return EMPTY_LISTING;
   const leaf = (part: readonly (readonly [Name, Node])[]): IndexRow => ({
     lastKey: part.at(-1)?.[0] ?? "",
@@ -38,7 +38,7 @@ export function writeDirectory(nodes: NodeStore, rows: readonly (readonly [Name,
  *
  * @param groups in canonical order of their first paths
  */
-export function writeLinks(nodes: NodeStore, groups: readonly LinkGroup[]): Digest | null {
+export function writeLinks(nodes: Nodes, groups: readonly LinkGroup[]): Digest | null {
   if (groups.length === 0) return null;
   const leaf = (part: readonly LinkGroup[]): IndexRow => ({
     lastKey: part.at(-1)?.[0] ?? "",
@@ -49,7 +49,7 @@ export function writeLinks(nodes: NodeStore, groups: readonly LinkGroup[]): Dige
   return writeLevels(nodes, "links", cut(groups, 0, (group) => group[0] ?? "").map(leaf)).page;
 }
 
-function writeLevels(nodes: NodeStore, kind: "directory" | "links", pages: readonly IndexRow[]): IndexRow {
+function writeLevels(nodes: Nodes, kind: "directory" | "links", pages: readonly IndexRow[]): IndexRow {
   let level = 0;
   while (pages.length > 1) {
     level++;

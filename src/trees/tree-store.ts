@@ -1,4 +1,4 @@
-import type { NodeStore } from "../chunks/node-store.ts";
+import type { Nodes } from "../chunks/node-store.ts";
 import { StoreError } from "../errors.ts";
 import { decodeDirectoryPage, decodeLinkPage, decodeTree, encodeTree } from "../format/pages.ts";
 import type { DirectoryRows, IndexRow, LinkRows, Page, PageSummary } from "../format/pages.ts";
@@ -35,14 +35,14 @@ const CACHED_LINK_MAPS = 4;
  * FORMAT_INVALID and FORMAT_NEWER.
  */
 export class TreeStore {
-  readonly nodes: NodeStore;
+  readonly nodes: Nodes;
   readonly #directories = new RecentlyUsed<Page<DirectoryRows>>(CACHED_ROWS, (page) =>
     "pages" in page ? page.pages.length : page.rows.size,
   );
   readonly #linkMaps = new RecentlyUsed<ReadonlyMap<TreePath, LinkGroup>>(CACHED_LINK_MAPS, () => 1);
 
   /** Borrows `nodes`. */
-  constructor(nodes: NodeStore) {
+  constructor(nodes: Nodes) {
     this.nodes = nodes;
   }
 
