@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
-import { writeFileDurably } from "../sys/durable.ts";
+import { syncPath, writeFileDurably } from "../sys/durable.ts";
+import { quoted } from "./shell-word.ts";
 
 /** The places in a store that the hooks know, absolute. */
 export interface HookPaths {
@@ -20,8 +21,10 @@ export interface HookPaths {
 
 /** What `lxc.include` of a container takes in. It must stay: without it LXC cannot load the config at all. */
 export function hooksFile(paths: Pick<HookPaths, "lxc">): string {
-  return `${paths.lxc}/hooks.conf`;
+  return `${paths.lxc}/${HOOKS_CONFIG}`;
 }
+
+const HOOKS_CONFIG = "hooks.conf";
 
 /**
  * Writes `hooks.conf` and its two scripts, where they are not as they should be. docs/design.md, "Hooks".
@@ -30,10 +33,14 @@ export function hooksFile(paths: Pick<HookPaths, "lxc">): string {
  * export, for `lxc hook post-stop` to capture. These get LXC's environment, and both answer on standard error.
  *
  * @param command what starts delta0, absolute paths only: hooks run in "/"
+ * @returns the names of those that were not as they should be; with `dryRun` they still are not
  * @throws {StoreError} REFUSED if no config can hold the paths
  */
-export function writeHooks(paths: HookPaths, command: readonly string[]): void {
-  mkdirSync(paths.lxc, { recursive: true, mode: 0o700 });
+export function writeHooks(
+  paths: HookPaths,
+  command: readonly string[],
+  { dryRun = false }: { readonly dryRun?: boolean } = {},
+): readonly string[] {
   const delta0 = [...command, "--quiet", "--store", paths.directory, "lxc", "hook"].map(quoted).join(" ");
   const places = [
     `exports=${quoted(paths.exports)}`,
@@ -43,11 +50,35 @@ export function writeHooks(paths: HookPaths, command: readonly string[]): void {
     `lock=${quoted(paths.mountLock)}`,
     `turn=${quoted(`${paths.lxc}/post-stop.lock`)}`,
   ].join("\n");
-  for (const hook of ["pre-start", "post-stop"] as const) {
-    const body = hook === "pre-start" ? preStart(delta0) : postStop(delta0);
-    writeIfOther(`${paths.lxc}/${hook}`, [head(hook), places, COMMON, body].join("\n"), 0o755);
+  const script = (hook: string, body: string): string => [head(hook), places, COMMON, body].join("\n");
+  // The config comes last: it names the others.
+  const stale = [
+    { name: "pre-start", text: script("pre-start", preStart(delta0)), mode: 0o755 },
+    { name: "post-stop", text: script("post-stop", postStop(delta0)), mode: 0o755 },
+    { name: HOOKS_CONFIG, text: hooksConfig(paths.lxc), mode: 0o644 },
+  ].filter(({ name, text, mode }) => !isFile(`${paths.lxc}/${name}`, text, mode));
+  if (!dryRun && stale.length > 0) {
+    mkdirSync(paths.lxc, { recursive: true, mode: 0o700 });
+    for (const { name, text, mode } of stale) writeFileDurably(`${paths.lxc}/${name}`, text, mode);
   }
-  writeIfOther(hooksFile(paths), hooksConfig(paths.lxc), 0o644);
+  return stale.map(({ name }) => name);
+}
+
+/**
+ * Takes away what `writeHooks` wrote. No config may take it in any more.
+ *
+ * @returns the names of those that were there; with `dryRun` they still are
+ */
+export function removeHookFiles(
+  paths: Pick<HookPaths, "lxc">,
+  { dryRun = false }: { readonly dryRun?: boolean } = {},
+): readonly string[] {
+  const present = [HOOKS_CONFIG, "pre-start", "post-stop"].filter((name) => existsSync(`${paths.lxc}/${name}`));
+  if (!dryRun && present.length > 0) {
+    for (const name of present) rmSync(`${paths.lxc}/${name}`);
+    syncPath(paths.lxc);
+  }
+  return present;
 }
 
 // Without lxc.hook.version: it holds for all hooks of a container, and with 1 the user's own would lose their arguments.
@@ -209,21 +240,11 @@ const POST_STOP_SECONDS = 300;
 /** As does each of many. */
 const TURN_SECONDS = 0.5;
 
-/** One word for a POSIX shell. */
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-function writeIfOther(path: string, text: string, mode: number): void {
-  if (readIfThere(path) === text) chmodSync(path, mode);
-  else writeFileDurably(path, text, mode);
-}
-
-function readIfThere(path: string): string | undefined {
+function isFile(path: string, text: string, mode: number): boolean {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(path, "utf8") === text && (statSync(path).mode & 0o7777) === mode;
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
+    if (errnoOf(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { StoreError } from "../errors.ts";
 import {
   appendValue,
   type ConfigFile,
+  getValues,
   parseConfig,
   removeSettings,
   type Setting,
@@ -42,7 +43,9 @@ export function containerConfig({
     for (const { key, value } of apparmorSettings()) config = appendValue(config, key, value);
   }
   config = removeSettings(config, ({ key }) => key === "lxc.rootfs.path");
-  if (hooksFile !== undefined) config = appendValue(config, "lxc.include", hooksFile);
+  // Taken in twice, each hook would run twice.
+  if (hooksFile !== undefined && !getValues(config, "lxc.include").includes(hooksFile))
+    config = appendValue(config, "lxc.include", hooksFile);
   config = appendValue(config, "lxc.rootfs.path", rootfs);
   return withSettings(setValue(config, "lxc.uts.name", name), settings);
 }

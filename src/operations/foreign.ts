@@ -3,6 +3,7 @@ import type { Ref } from "../containers/records.ts";
 import { errnoOf } from "../errors.ts";
 import type { ExportKey } from "../exports/export-key.ts";
 import { getValue, readConfig } from "../lxc/config-file.ts";
+import type { ConfigFile } from "../lxc/config-file.ts";
 import { defaultLxcPath } from "../lxc/lxc-programs.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import type { Store } from "../store.ts";
@@ -20,31 +21,38 @@ export function foreignContainers(
   store: Store,
   refs: readonly (readonly [name: string, ref: Ref])[],
 ): ForeignContainer[] {
-  const known = new Set<string>();
-  const paths = new Set<string>();
-  for (const [name, ref] of refs) {
-    if (ref.type === "layer" || ref.lxcPath === null) continue;
-    known.add(`${ref.lxcPath}/${name}`);
-    paths.add(ref.lxcPath);
-  }
-  for (const path of [store.settings.find("lxc.path"), defaultLxcPath()]) if (path !== undefined) paths.add(path);
+  const known = new Set(refs.flatMap(([name, ref]) => (ref.type === "layer" ? [] : `${ref.lxcPath ?? ""}/${name}`)));
   const found: ForeignContainer[] = [];
-  for (const lxcPath of paths) {
-    for (const name of namesIn(lxcPath)) {
-      if (name.startsWith(".") || known.has(`${lxcPath}/${name}`)) continue;
-      const lowers = lowersOf(`${lxcPath}/${name}/config`).flatMap((lower) => store.exports.keyOf(lower) ?? []);
-      if (lowers.length > 0) found.push({ name, lxcPath, lowers });
-    }
+  for (const { name, lxcPath } of lxcContainers(store, refs)) {
+    if (known.has(`${lxcPath}/${name}`)) continue;
+    const lowers = lowersOf(`${lxcPath}/${name}/config`).flatMap((lower) => store.exports.keyOf(lower) ?? []);
+    if (lowers.length > 0) found.push({ name, lxcPath, lowers });
   }
   return found;
 }
 
+/** Whatever stands in these LXC paths as a container, anybody's. */
+export function* lxcContainers(
+  store: Store,
+  refs: readonly (readonly [name: string, ref: Ref])[],
+): Generator<{ readonly name: string; readonly lxcPath: string }> {
+  const paths = new Set<string>();
+  for (const [, ref] of refs) if (ref.type === "container" && ref.lxcPath !== null) paths.add(ref.lxcPath);
+  for (const path of [store.settings.find("lxc.path"), defaultLxcPath()]) if (path !== undefined) paths.add(path);
+  for (const lxcPath of paths) for (const name of namesIn(lxcPath)) if (!name.startsWith(".")) yield { name, lxcPath };
+}
+
 /** Whatever it is that stands on them: an overlay of any number of lowers, or one directory. */
 function lowersOf(configFile: string): readonly string[] {
-  if (!isReadable(configFile)) return [];
-  const rootfs = parseRootfsPath(getValue(readConfig(configFile), "lxc.rootfs.path") ?? "");
+  const config = readForeignConfig(configFile);
+  const rootfs = parseRootfsPath((config && getValue(config, "lxc.rootfs.path")) ?? "");
   if (rootfs.type === "overlay") return rootfs.lowers;
   return rootfs.type === "directory" ? [rootfs.path] : [];
+}
+
+/** A config that may be anybody's; undefined if there is none to read. */
+export function readForeignConfig(file: string): ConfigFile | undefined {
+  return isReadable(file) ? readConfig(file) : undefined;
 }
 
 /** LXC paths are other people's, too: a config may be gone, a directory, a fifo, or not for this user to read. */
@@ -58,7 +66,8 @@ function isReadable(file: string): boolean {
   }
 }
 
-function namesIn(directory: string): string[] {
+/** In their order; none of what is no directory to look into. */
+export function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory).sort();
   } catch (error) {

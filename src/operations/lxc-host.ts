@@ -48,13 +48,13 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
   return path;
 }
 
-/** Writes the hooks that containers' configs take in, where they are not as they should be. */
-export function installHooks(store: Store): void {
-  writeHooks(store.paths, hookCommand());
+/** Writes the hooks that containers' configs take in, where they are not as they should be. @returns as `writeHooks` */
+export function installHooks(store: Store, options: { readonly dryRun?: boolean } = {}): readonly string[] {
+  return writeHooks(store.paths, ownCommand(), options);
 }
 
 /** What starts this delta0 from anywhere: with absolute paths, since hooks run in "/". */
-function hookCommand(): string[] {
+export function ownCommand(): string[] {
   const extension = extname(fileURLToPath(import.meta.url));
   const main = fileURLToPath(new URL(`../cli/main${extension}`, import.meta.url));
   // From a checkout that is not built, Node needs its loader for TypeScript.

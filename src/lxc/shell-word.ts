@@ -1,0 +1,4 @@
+/** One word for a POSIX shell. */
+export function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
