@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -48,7 +57,21 @@ export interface ForeignDirectory {
  * @throws {StoreError} EXISTS
  */
 export function makeContainerDirectory(parent: string, options: ContainerDirectoryOptions): void {
-  const { name, config, exportPath, delta, mappedGid } = options;
+  const { exportPath, delta } = options;
+  const directory = makePlainDirectory(parent, options);
+  symlinkSync(exportPath, `${directory}/rootfs`);
+  if (delta !== "none") makeFile(`${directory}/${PENDING}`, `${delta.pending}\n`, 0o640);
+}
+
+/**
+ * As `makeContainerDirectory`, for a container that LXC alone is to know: with its config, and nothing else.
+ *
+ * @returns its path
+ */
+export function makePlainDirectory(
+  parent: string,
+  { name, config, mappedGid }: Pick<ContainerDirectoryOptions, "name" | "config" | "mappedGid">,
+): string {
   const directory = `${parent}/${name}`;
   try {
     mkdirSync(directory);
@@ -57,11 +80,28 @@ export function makeContainerDirectory(parent: string, options: ContainerDirecto
     throw new StoreError("EXISTS", { what: `${directory} exists` }, { cause: error });
   }
   makeFile(`${directory}/config`, formatConfig(config), 0o640);
-  symlinkSync(exportPath, `${directory}/rootfs`);
-  if (delta !== "none") makeFile(`${directory}/${PENDING}`, `${delta.pending}\n`, 0o640);
-  // Uppers hold set-id programs, old ones too: nobody but root gets to them, the container's or the host's.
+  // Uppers and roots hold set-id programs, old ones too: nobody but root gets to them, the container's or the host's.
   if (mappedGid !== undefined) chownSync(directory, 0, mappedGid);
   chmodSync(directory, mappedGid === undefined ? 0o770 : 0o710);
+  return directory;
+}
+
+/**
+ * Makes the directory that lxc-create has made a container's. Its `rootfs` stays what it is until `linkRootfs`: for as long as
+ * lxc-create may fail, it removes what it finds there.
+ */
+export function fillContainerDirectory(
+  directory: string,
+  { config, delta }: Pick<ContainerDirectoryOptions, "config" | "delta">,
+): void {
+  if (delta !== "none") makeFile(`${directory}/${PENDING}`, `${delta.pending}\n`, 0o640);
+  writeConfig(`${directory}/config`, config);
+}
+
+/** Puts the symlink for people in the place of the storage that lxc-create has made, which is empty. */
+export function linkRootfs(directory: string, exportPath: string): void {
+  for (const name of ["rootfs", "overlay/delta", "overlay/work", "overlay"]) rmdirIfThere(`${directory}/${name}`);
+  replaceSymlink(directory, "rootfs", exportPath);
 }
 
 /** @throws {StoreError} FORMAT_INVALID for a `pending` that holds no generation */
@@ -140,6 +180,14 @@ function replaceSymlink(directory: string, name: string, target: string): void {
     throw error;
   }
   syncPath(directory);
+}
+
+function rmdirIfThere(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
 }
 
 function makeFile(path: string, bytes: Uint8Array | string, mode: number): void {

@@ -18,8 +18,8 @@ export interface LxcPlace {
  */
 export async function lxcStart(place: LxcPlace): Promise<void> {
   const { status, reason } = await callLxc("lxc-start", place, [], { seconds: START_SECONDS });
-  if (status === null) throw failed("lxc-start", place, status, `does not run after ${START_SECONDS} s`);
-  if (status !== 0) throw failed("lxc-start", place, status, reason);
+  if (status === null) throw callFailure("lxc-start", place, status, `does not run after ${START_SECONDS} s`);
+  if (status !== 0) throw callFailure("lxc-start", place, status, reason);
 }
 
 /**
@@ -31,7 +31,7 @@ export async function lxcStart(place: LxcPlace): Promise<void> {
 export async function lxcStop(place: LxcPlace, seconds: number): Promise<void> {
   const args = seconds === 0 ? ["-k"] : ["-t", String(seconds)];
   const { status, reason } = await callLxc("lxc-stop", place, args);
-  if (status !== 0 && status !== NOT_RUNNING) throw failed("lxc-stop", place, status, reason);
+  if (status !== 0 && status !== NOT_RUNNING) throw callFailure("lxc-stop", place, status, reason);
 }
 
 export interface AttachOptions {
@@ -65,10 +65,10 @@ export async function lxcAttach(place: LxcPlace, options: AttachOptions): Promis
     signal,
   });
   signal?.throwIfAborted();
-  if (status === null) throw failed("lxc-attach", place, status, reason);
+  if (status === null) throw callFailure("lxc-attach", place, status, reason);
   // What it says is said before the program is there, and nothing after.
   if (reason === undefined) return status;
-  if (!reason.includes(`Failed to exec "`)) throw failed("lxc-attach", place, status, reason);
+  if (!reason.includes(`Failed to exec "`)) throw callFailure("lxc-attach", place, status, reason);
   return status === EXIT_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -149,7 +149,7 @@ function logFileOf(config: string): string | undefined {
 }
 
 /** The first line is the cause; those that follow are what came of it. */
-function reasonIn(log: string): string | undefined {
+export function reasonIn(log: string): string | undefined {
   let text: string;
   try {
     text = readFileSync(log, "utf8");
@@ -162,7 +162,12 @@ function reasonIn(log: string): string | undefined {
   return first === undefined || first === "" ? undefined : first.replace(/^.*? ERROR +.*? - .*?:\w+:[0-9]+ - /, "");
 }
 
-function failed(program: string, { name }: LxcPlace, status: number | null, reason: string | undefined): StoreError {
+export function callFailure(
+  program: string,
+  { name }: LxcPlace,
+  status: number | null,
+  reason: string | undefined,
+): StoreError {
   const ending = status === null ? "was ended by a signal" : `ended with ${status}`;
   return new StoreError("PROGRAM_FAILED", { program, reason: `${name}: ${reason ?? ending}` });
 }

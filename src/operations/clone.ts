@@ -6,6 +6,7 @@ import { parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { readContainerDirectory } from "../lxc/container-directory.ts";
 import { withSettings } from "../lxc/template.ts";
+import type { Losses } from "../sinks/written.ts";
 import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
@@ -18,9 +19,9 @@ import { makeContainers } from "./make-containers.ts";
 import type { Origin } from "./make-containers.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
-import { refuseRunning } from "./container-state.ts";
+import { settleToCopy } from "./capture-running.ts";
+import { makeCopies } from "./copy-clones.ts";
 import { expiryOf, sweepAllEphemeral, sweepNames } from "./ephemeral.ts";
-import { settle } from "./settle.ts";
 import { parseSnapshotName, snapshotOrigin, snapshotOwner } from "./snapshots.ts";
 
 export interface CloneParams extends LxcParams {
@@ -33,6 +34,10 @@ export interface CloneParams extends LxcParams {
   readonly expires?: string;
   /** Default: the store's setting, else new. Without an LXC directory it is kept. */
   readonly identity?: GivenIdentity;
+  /** Containers of LXC alone, each with its filesystem in a directory of its own. The store has no record of them. */
+  readonly copy?: boolean;
+  /** An original that runs is frozen for as long as it is read. */
+  readonly allowRunning?: boolean;
 }
 
 export interface Cloned {
@@ -40,19 +45,25 @@ export interface Cloned {
   readonly names: readonly string[];
   readonly digest: Digest;
   readonly lxcPath: string | null;
+  /** What each copy lacks, since its filesystem could not keep it. */
+  readonly losses: Losses;
 }
 
-/** Makes containers that begin as `ref` is now, and never depend on it. Each costs one record, whatever the depth. */
+/**
+ * Makes containers that begin as `ref` is now, and never depend on it. Each costs one record, whatever the depth, unless it is
+ * to be a copy.
+ */
 export async function clone(context: Context, params: CloneParams): Promise<Cloned> {
   const { store } = context;
-  const { ref, names, labels = {}, ephemeral = false } = params;
+  const { ref, names, labels = {}, ephemeral = false, copy = false, allowRunning = false } = params;
   if (names.length === 0) throw new StoreError("USAGE", { reason: "no name for the clone" });
+  if (copy) refuseForCopies(params);
   const expires = expiryOf(params.expires);
   const identity = identityFor(store, params.identity);
   // Whoever makes such clones makes many, and some may have lost their monitor.
   if (ephemeral) await sweepAllEphemeral(context);
   else await sweepNames(context, names);
-  const original = await resolveOriginal(context, ref);
+  const original = await resolveOriginal(context, ref, allowRunning);
   const lxcPath = lxcPathFor(store, params);
   const origin = originOf(store, original);
   const container = containerOf(store, original);
@@ -60,21 +71,51 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   const config = lxcPath === null ? null : configOf(names[0] ?? "", "none yet");
   const idMap = idMapFor(params.idMap, config, container?.ref.idMap ?? null);
   const identityPending = isIdentityPending(store, identity, lxcPath, origin.tree);
+  if (copy) {
+    if (lxcPath === null)
+      throw new StoreError("USAGE", {
+        reason: "a copy is an LXC directory, and there is no LXC path",
+        hint: "name one with --lxcpath",
+      });
+    const { tree } = origin;
+    const losses = await makeCopies(context, {
+      names,
+      tree,
+      lxcPath,
+      configOf,
+      idMap,
+      hasOwnIdentity: identityPending,
+    });
+    return { ref, names, digest: tree, lxcPath, losses };
+  }
   const traits = { ephemeral, expires, idMap, identityPending };
   await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits });
-  return { ref, names, digest: original.tree, lxcPath };
+  return { ref, names, digest: original.tree, lxcPath, losses: [] };
 }
 
-async function resolveOriginal(context: Context, text: string): Promise<Resolved> {
+/** What is kept in a container's record. @throws {StoreError} USAGE */
+function refuseForCopies({ ephemeral = false, labels = {}, expires }: CloneParams): void {
+  const lost = [
+    ephemeral ? "ephemeral" : [],
+    Object.keys(labels).length > 0 ? "labels" : [],
+    expires === undefined ? [] : "expires",
+  ].flat();
+  if (lost.length === 0) return;
+  throw new StoreError("USAGE", {
+    reason: `a copy cannot have ${lost.join(", ")}: the store has no record of it`,
+    hint: "leave that out, or make a snapshot clone",
+  });
+}
+
+export async function resolveOriginal(context: Context, text: string, allowRunning: boolean): Promise<Resolved> {
   const original = await resolveRef(context.store, text);
   if (original.kind !== "container") return original;
   const { name } = original;
-  const { ref, state } = await settle(context, name, original.ref);
-  refuseRunning(name, state, ref.lxcPath);
+  const ref = await settleToCopy(context, name, original.ref, allowRunning);
   return { kind: "container", name, ref, tree: ref.tree };
 }
 
-function originOf(store: Store, original: Resolved): Origin {
+export function originOf(store: Store, original: Resolved): Origin {
   const { tree } = original;
   switch (original.kind) {
     case "container":

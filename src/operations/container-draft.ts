@@ -12,22 +12,43 @@ import type { Context } from "./context.ts";
 import { resolveRef } from "./references.ts";
 import { settle } from "./settle.ts";
 
-/** What one command changes in a container: it becomes the container's at once and as a whole, or nothing of it does. */
-export class ContainerDraft implements AsyncDisposable {
+/** What is changed of a tree. It is nobody's until somebody makes it that. */
+export class TreeDraft implements AsyncDisposable {
   /** As the store's owner: all is permitted, and what is made is root's. */
   readonly view: ContainerView;
+  readonly #draft: Draft;
+
+  protected constructor(context: Context, draft: Draft) {
+    const space = (): StatsFs => statfsSync(context.store.paths.directory);
+    this.view = new ContainerView(draft, { umask: processUmask(), space });
+    this.#draft = draft;
+  }
+
+  static async of(context: Context, tree: Digest): Promise<TreeDraft> {
+    return new TreeDraft(context, await context.store.uppers.draft(tree));
+  }
+
+  /** What it is by now. */
+  async freeze(): Promise<Digest> {
+    return await this.#draft.freeze();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.view[Symbol.asyncDispose]();
+  }
+}
+
+/** What one command changes in a container: it becomes the container's at once and as a whole, or nothing of it does. */
+export class ContainerDraft extends TreeDraft {
   readonly name: string;
   readonly #context: Context;
   readonly #before: Settled;
-  readonly #draft: Draft;
 
   private constructor(context: Context, name: string, before: Settled, draft: Draft) {
-    const space = (): StatsFs => statfsSync(context.store.paths.directory);
-    this.view = new ContainerView(draft, { umask: processUmask(), space });
+    super(context, draft);
     this.name = name;
     this.#context = context;
     this.#before = before;
-    this.#draft = draft;
   }
 
   /** @throws as `settleStopped` */
@@ -40,18 +61,9 @@ export class ContainerDraft implements AsyncDisposable {
     return new ContainerDraft(context, name, before, await context.store.uppers.draft(before.ref.tree));
   }
 
-  /** What it is by now, not yet the container's. */
-  async freeze(): Promise<Digest> {
-    return await this.#draft.freeze();
-  }
-
   /** @throws as `recordTree` */
   async record(tree: Digest): Promise<void> {
     await recordTree(this.#context, this.name, this.#before, tree);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.view[Symbol.asyncDispose]();
   }
 }
 

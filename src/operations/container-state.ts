@@ -16,11 +16,14 @@ export interface Settled {
   readonly losses?: Losses;
 }
 
-/** @throws {StoreError} REFUSED in LXC's own words */
-export function refuseRunning(name: string, state: ContainerState, lxcPath: string | null): void {
+/**
+ * @param otherwise what can be done instead of stopping it
+ * @throws {StoreError} REFUSED in LXC's own words
+ */
+export function refuseRunning(name: string, state: ContainerState, lxcPath: string | null, otherwise = ""): void {
   if (state !== "running" || lxcPath === null) return;
   throw new StoreError("REFUSED", {
     reason: `Original container (${name}) is running`,
-    hint: `stop it: lxc-stop -P ${lxcPath} -n ${name}`,
+    hint: `stop it: lxc-stop -P ${lxcPath} -n ${name}${otherwise}`,
   });
 }

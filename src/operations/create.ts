@@ -51,7 +51,7 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
     layers: [layer],
     traits: { expires, idMap, identityPending: isIdentityPending(store, identity, lxcPath, tree.digest) },
   });
-  return { ref: source, names: [name], digest: tree.digest, lxcPath };
+  return { ref: source, names: [name], digest: tree.digest, lxcPath, losses: [] };
 }
 
 /** Names win; what has a slash is a path, and so is what exists as a file. */

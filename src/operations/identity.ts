@@ -10,7 +10,7 @@ import type { Digest } from "../model/digest.ts";
 import { TreeView } from "../overlay/tree-view.ts";
 import type { Store } from "../store.ts";
 import { changeContainer } from "./change-container.ts";
-import { ContainerDraft, settleStopped } from "./container-draft.ts";
+import { settleStopped, TreeDraft } from "./container-draft.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { hasIdentity, isOtherMachine, renewIdentity } from "./identity-files.ts";
@@ -61,13 +61,27 @@ export async function applyIdentity(
   ref: ContainerRef,
   config: ConfigFile,
 ): Promise<ContainerRef> {
-  await using draft = await ContainerDraft.over(context, name, { ref, state: "stopped" });
-  const left = await renewIdentity(draft.view, getValue(config, "lxc.uts.name") ?? name);
-  for (const what of left) warn(context, `${name}: ${what}`);
-  const tree = await draft.freeze();
+  const tree = await treeWithIdentity(context, name, ref.tree, config);
   const after = { ...ref, tree, identityPending: false, generation: ref.generation + 1 };
   await context.store.change(context.command, [{ name, before: ref, after }]);
   return after;
+}
+
+/**
+ * A tree as a machine of its own.
+ *
+ * @param config says its host name
+ */
+export async function treeWithIdentity(
+  context: Context,
+  name: string,
+  tree: Digest,
+  config: ConfigFile,
+): Promise<Digest> {
+  await using draft = await TreeDraft.of(context, tree);
+  const left = await renewIdentity(draft.view, getValue(config, "lxc.uts.name") ?? name);
+  for (const what of left) warn(context, `${name}: ${what}`);
+  return await draft.freeze();
 }
 
 export interface IdentityRenewed {

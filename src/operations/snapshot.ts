@@ -2,10 +2,9 @@ import type { Layer } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
-import { refuseRunning } from "./container-state.ts";
+import { settleToCopy } from "./capture-running.ts";
 import type { Context } from "./context.ts";
 import { requireContainer, requireName } from "./references.ts";
-import { settle } from "./settle.ts";
 import { describeSnapshots, snapshotRefName, snapshotsOf } from "./snapshots.ts";
 import type { SnapshotItem } from "./snapshots.ts";
 
@@ -15,6 +14,8 @@ export interface SnapshotParams {
   /** Default: snap0, snap1, and so on, the first number above those that there are. */
   readonly snapshot?: string;
   readonly message?: string;
+  /** One that runs is frozen for as long as it is read. */
+  readonly allowRunning?: boolean;
 }
 
 export interface SnapshotTaken {
@@ -28,7 +29,7 @@ export interface SnapshotTaken {
 /** Keeps a container's state under a name. It costs a record, and the container goes on as if nothing had been. */
 export async function snapshot(context: Context, params: SnapshotParams): Promise<SnapshotTaken> {
   const { store, command } = context;
-  const { name, message = "" } = params;
+  const { name, message = "", allowRunning = false } = params;
   const container = await requireContainer(store, name);
   const taken = (await snapshotsOf(store, name)).map(([known]) => known);
   const snapshot = params.snapshot ?? nextName(taken);
@@ -38,9 +39,7 @@ export async function snapshot(context: Context, params: SnapshotParams): Promis
       what: `${name} has a snapshot "${snapshot}" already`,
       hint: `choose another name, or remove it: delta0 snapshot -d ${name} ${snapshot}`,
     });
-  const { ref: settled, state } = await settle(context, name, container);
-  refuseRunning(name, state, settled.lxcPath);
-  const { tree, base } = settled;
+  const { tree, base } = await settleToCopy(context, name, container, allowRunning);
   const layer: Layer = { tree, parent: base, created: timestamp(), message, source: `snapshot of ${name}` };
   const ref = snapshotRefName({ container: name, snapshot });
   const after = { type: "layer", layer: layerDigest(layer) } as const;

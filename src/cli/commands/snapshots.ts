@@ -13,6 +13,7 @@ export const snapshotCommands: readonly Command[] = [
     summary: "keep the state of a stopped container as NAME@SNAP, or list, restore, remove such",
     options: [
       { flags: "-m, --message <TEXT>", description: "kept with the snapshot" },
+      { flags: "-a, --allow-running", description: "one that runs is frozen while it is read" },
       { flags: "-L, --list", description: "the container's snapshots" },
       { flags: "-r, --restore", description: "go back to SNAP, as rollback does" },
       { flags: "-d, --destroy", description: "remove SNAP" },
@@ -69,9 +70,13 @@ async function snapshot(call: Call): Promise<number> {
     await output.confirm("rm", { removed }, () => removed.map((ref) => `removed ${ref}`));
     return 0;
   }
-  const taken = await withStore(call, (context, api) =>
-    api.snapshot(context, { name, ...(snap !== undefined && { snapshot: snap }), ...options.textAs("message") }),
-  );
+  const params = {
+    name,
+    ...(snap !== undefined && { snapshot: snap }),
+    ...options.textAs("message"),
+    allowRunning: options.flag("allowRunning"),
+  };
+  const taken = await withStore(call, (context, api) => api.snapshot(context, params));
   await output.confirm("snapshot", { ...taken, digest: digestText(taken.digest) }, () => [
     `${taken.ref}: ${shortDigest(taken.digest)}…`,
   ]);
