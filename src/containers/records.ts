@@ -21,6 +21,8 @@ export interface LayerRef {
   readonly type: "layer";
   /** Digest of the layer record. */
   readonly layer: Digest;
+  /** `retain` does not remove it. */
+  readonly pinned?: true;
 }
 
 /**
@@ -61,6 +63,20 @@ export interface RefChange {
   readonly name: string;
   readonly before: Ref | null;
   readonly after: Ref | null;
+  /** The name that the container had until now. */
+  readonly from?: string;
+  /** Of a container's LXC directory, what this takes away or writes anew, as it was before. */
+  readonly files?: readonly KeptFile[];
+  /** No command did it: it is what the container itself did, found by whoever looked next. */
+  readonly byItself?: true;
+}
+
+/** A file of an LXC directory. */
+export interface KeptFile {
+  readonly name: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly bytes: Uint8Array;
 }
 
 /** What one command did to names. */
@@ -86,12 +102,14 @@ export function decodeLayer(bytes: Uint8Array, digest: Digest): Layer {
   return layer;
 }
 
+const PINNED = 1;
 const EPHEMERAL = 1;
 const IDENTITY_PENDING = 2;
 
-/** A ref as a MessagePack tuple: `["layer", layer]` or `["container", base, lower, tree, generation, …]`. */
+/** A ref as a MessagePack tuple: `["layer", layer]`, with flags if it has any, or `["container", base, lower, tree, generation, …]`. */
 export function encodeNameRef(ref: Ref): readonly unknown[] {
-  if (ref.type === "layer") return [ref.type, digestToBytes(ref.layer)];
+  if (ref.type === "layer")
+    return ref.pinned === true ? [ref.type, digestToBytes(ref.layer), PINNED] : [ref.type, digestToBytes(ref.layer)];
   const { type, base, lower, tree, generation, created, captured, lxcPath, labels } = ref;
   const trees = [encodeRef(base), digestToBytes(lower), digestToBytes(tree)];
   const flags = (ref.ephemeral ? EPHEMERAL : 0) | (ref.identityPending ? IDENTITY_PENDING : 0);
@@ -106,8 +124,9 @@ export function decodeNameRef(tuple: unknown, record: string): Ref {
   const type = t.next();
   if (type === "layer") {
     const layer = t.digest();
+    const isPinned = !t.isAtEnd && t.integer(PINNED, PINNED) === PINNED;
     t.end();
-    return { type, layer };
+    return isPinned ? { type, layer, pinned: true } : { type, layer };
   }
   if (type !== "container") throw t.invalid("is neither layer nor container");
   const ref: ContainerRef = {
@@ -130,7 +149,8 @@ export function decodeNameRef(tuple: unknown, record: string): Ref {
 
 /**
  * `[time, command, refs, [name, before, after, …]]`, before and after as indexes in `refs`, -1 for null: a thousand clones made
- * by one command are equal refs, and cost the history their names.
+ * by one command are equal refs, and cost the history their names. Then, if there are such, what some changes have beside that:
+ * `[[index of the change, from, by itself, [file, mode, bytes, …]], …]`.
  */
 export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): readonly unknown[] {
   const refs: (readonly unknown[])[] = [];
@@ -144,7 +164,12 @@ export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): re
     return refs.push(encodeNameRef(ref)) - 1;
   };
   const rows = changes.flatMap(({ name, before, after }) => [name, indexOf(before), indexOf(after)]);
-  return [time, command, refs, rows];
+  const notes = changes.flatMap((change, i) => {
+    const { from, files = [], byItself } = change;
+    if (from === undefined && files.length === 0 && byItself === undefined) return [];
+    return [[i, from ?? null, byItself === true ? 1 : 0, files.flatMap(({ name, mode, bytes }) => [name, mode, bytes])]];
+  });
+  return notes.length === 0 ? [time, command, refs, rows] : [time, command, refs, rows, notes];
 }
 
 /** @throws {StoreError} FORMAT_INVALID */
@@ -153,6 +178,7 @@ export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry
   const [time, command] = [t.text(), t.text()];
   const refs = t.list().map((ref) => decodeNameRef(ref, record));
   const list = t.list();
+  const notes = decodeNotes(t.isAtEnd ? [] : t.list(), record);
   t.end();
   const rows = new TupleReader(list, record);
   const side = (): Ref | null => {
@@ -160,8 +186,36 @@ export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry
     return refs[index] ?? null;
   };
   const changes: RefChange[] = [];
-  while (changes.length * 3 < list.length) changes.push({ name: rows.text(), before: side(), after: side() });
+  while (changes.length * 3 < list.length)
+    changes.push({ name: rows.text(), before: side(), after: side(), ...notes.get(changes.length) });
   return { time, command, changes };
+}
+
+type Notes = Pick<RefChange, "from" | "files" | "byItself">;
+
+function decodeNotes(list: readonly unknown[], record: string): ReadonlyMap<number, Notes> {
+  const notes = new Map<number, Notes>();
+  for (const tuple of list) {
+    const t = new TupleReader(tuple, record);
+    const [row, from, byItself] = [t.integer(0), t.textOrNull(), t.integer(0, 1)];
+    const list = t.list();
+    t.end();
+    const files = decodeFiles(list, record);
+    notes.set(row, {
+      ...(from !== null && { from }),
+      ...(files.length > 0 && { files }),
+      ...(byItself === 1 && { byItself: true }),
+    });
+  }
+  return notes;
+}
+
+function decodeFiles(list: readonly unknown[], record: string): KeptFile[] {
+  const t = new TupleReader(list, record);
+  const files: KeptFile[] = [];
+  // Names that could lead out of the directory that they are written to are none.
+  while (!t.isAtEnd) files.push({ name: t.name(), mode: t.integer(0, 0o7777), bytes: t.bytes() });
+  return files;
 }
 
 function decodeFlags(flags: number): Pick<ContainerRef, "ephemeral" | "identityPending"> {

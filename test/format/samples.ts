@@ -94,6 +94,7 @@ const container: ContainerRef = {
   idMap: { uids: [{ container: 0, host: 100_000, count: 65_536 }], gids: [] },
 };
 const layerRef: Ref = { type: "layer", layer: digest("layer") };
+const pinned: Ref = { ...layerRef, pinned: true };
 
 function tupled<T>(value: T, encode: (value: T) => readonly unknown[], decode: (tuple: unknown) => T): Sample {
   return sample(
@@ -174,6 +175,7 @@ export const canonical: Readonly<Record<string, Sample>> = {
 /** Records that are sealed under their key: what reads must be right, how it was written does not matter. */
 export const sealed: Readonly<Record<string, Sample>> = {
   "layer's name": tupled(layerRef, encodeNameRef, (tuple) => decodeNameRef(tuple, "sample")),
+  "pinned layer's name": tupled(pinned, encodeNameRef, (tuple) => decodeNameRef(tuple, "sample")),
   "container's name": tupled<Ref>(container, encodeNameRef, (tuple) => decodeNameRef(tuple, "sample")),
   history: tupled(
     {
@@ -183,6 +185,28 @@ export const sealed: Readonly<Record<string, Sample>> = {
         { name: "c1", before: null, after: container },
         { name: "c2", before: layerRef, after: container },
         { name: "old", before: layerRef, after: null },
+      ],
+    },
+    encodeHistoryEntry,
+    (tuple) => decodeHistoryEntry(tuple, "sample"),
+  ),
+  "history with notes": tupled(
+    {
+      time: container.created,
+      command: "undo 2",
+      changes: [
+        { name: "c1", before: container, after: null },
+        { name: "c2", before: null, after: container, from: "c1" },
+        {
+          name: "c3",
+          before: container,
+          after: null,
+          files: [
+            { name: "config", mode: 0o640, bytes: Buffer.from("lxc.uts.name = c3\n") },
+            { name: "\xff", mode: 0, bytes: Buffer.alloc(0) },
+          ],
+        },
+        { name: "c4", before: container, after: { ...container, generation: 8 }, byItself: true },
       ],
     },
     encodeHistoryEntry,
