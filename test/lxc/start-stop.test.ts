@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { appendFileSync, readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { documentOf } from "../support/cli.ts";
 import { requireCommands, requireLxc, requireRootfs } from "../support/requirements.ts";
@@ -8,7 +8,7 @@ import { run } from "../support/run.ts";
 import { busyboxRootfs, lxcHost, type LxcHost, SLEEP } from "./support.ts";
 import { traces } from "./traces.ts";
 
-const CLONES = 20;
+const CLONES = 200;
 
 /** A host with a layer "base" of busybox. */
 async function host(): Promise<LxcHost> {
@@ -31,18 +31,21 @@ function itemsOf(result: Parameters<typeof documentOf>[0]): Item[] {
   return documentOf(result)["items"] as Item[];
 }
 
-test(`start, exec, stop: ${CLONES} clones run, are captured, and leave nothing behind`, async (t) => {
+test(`start, exec, stop: ${CLONES} clones, ten at a time, all run, are captured, and leave nothing behind`, async (t) => {
   if (!requireLxc(t) || !requireCommands(t, "busybox")) return;
   await using at = await host();
-  const prefix = `many${process.pid}x`;
+  // Short enough for the names of network interfaces.
+  const prefix = `m${process.pid}x`;
   const names = Array.from({ length: CLONES }, (_, i) => `${prefix}${i + 1}`);
-  await at.ok("clone", "base", "--count", String(CLONES), "--prefix", prefix, ...SLEEP);
+  await at.ok("clone", "base", "--count", String(CLONES), "--prefix", prefix, ...SLEEP, "--set", "lxc.net.0.type=veth");
+  for (const name of names) appendFileSync(`${at.lxcPath}/${name}/config`, `lxc.net.0.veth.pair = ${name}\n`);
 
   const started = itemsOf(await at.ok("start", "-j", "10", "--json", ...names));
   assert.deepEqual(
     started.map(({ name, failure }) => [name, failure]),
     names.map((name) => [name, null]),
   );
+  assert.equal(readdirSync("/sys/class/net").filter((name) => name.startsWith(prefix)).length, CLONES);
   const executed = itemsOf(await at.ok("exec", "--json", ...names, "--", "sh", "-c", "echo $HOME >/f; cat /f"));
   assert.deepEqual([...new Set(executed.map(({ exitCode, stdout }) => `${exitCode} ${stdout}`))], ["0 /root\n"]);
   const stopped = itemsOf(await at.ok("stop", "-j", "10", "-t", "0", "--json", ...names));
