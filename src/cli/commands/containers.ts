@@ -46,20 +46,16 @@ export const containerCommands: readonly Command[] = [
       { flags: "--count <N>", description: "make N, named P1, P2 and so on" },
       { flags: "--prefix <P>", description: "with --count: what the names begin with" },
       { flags: "-s, --snapshot", description: "as it is done anyway, in lxc-copy's words" },
+      {
+        flags: "--copy",
+        description: "an LXC container by itself, with its own full directory, which the store does not know",
+      },
+      { flags: "-a, --allow-running", description: "an original that runs is frozen while it is read" },
       { flags: "-e, --ephemeral", description: "each is gone once it has run and stopped" },
       ...LXC_OPTIONS,
     ],
     long: true,
-    run: async (call) => {
-      const [ref = "", ...given] = call.args;
-      const names = [...given, ...numberedNames(call.options)];
-      const params = { ref, names, ephemeral: call.options.flag("ephemeral"), ...containerParams(call.options) };
-      if (params.names.length === 0)
-        throw new StoreError("USAGE", { reason: "missing NEW", hint: "delta0 clone REF NEW…" });
-      const cloned = await withStore(call, (context, api) => api.clone(context, params));
-      await confirmMade(call, "clone", cloned);
-      return 0;
-    },
+    run: clone,
   },
   {
     name: "capture",
@@ -87,6 +83,31 @@ async function create(call: Call): Promise<number> {
   });
   await confirmMade(call, "create", created);
   return 0;
+}
+
+async function clone(call: Call): Promise<number> {
+  const { options, output } = call;
+  const [ref = "", ...given] = call.args;
+  const names = [...given, ...numberedNames(options)];
+  if (names.length === 0) throw new StoreError("USAGE", { reason: "missing NEW", hint: "delta0 clone REF NEW…" });
+  const copy = options.flag("copy");
+  if (copy && options.flag("snapshot"))
+    throw new StoreError("USAGE", { reason: "--copy and --snapshot cannot go together" });
+  const params = {
+    ref,
+    names,
+    copy,
+    ephemeral: options.flag("ephemeral"),
+    allowRunning: options.flag("allowRunning"),
+    ...containerParams(options),
+  };
+  const cloned = await withStore(call, (context, api) => api.clone(context, params));
+  await confirmMade(call, "clone", cloned);
+  if (copy && !options.flag("quiet"))
+    output.note(
+      "LXC's alone: the store has no record of them. lxc-destroy removes them; delta0 lxc adopt takes them in",
+    );
+  return showLosses(call, cloned.losses, []);
 }
 
 async function capture(call: Call): Promise<number> {
