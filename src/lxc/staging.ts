@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { errnoOf, isStoreError, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
 import { renamedConfig } from "./clone-config.ts";
 import { type ConfigFile, readConfig, writeConfig } from "./config-file.ts";
+import { exists, moved } from "./move.ts";
+import { OLD, supplant } from "./supplant.ts";
 
 /** What the store knows, asked when a staging ends: by then the record is there, or it will never be. */
 export interface KnownContainers {
@@ -67,6 +69,19 @@ export class Staging implements Disposable {
     return moved(lxcPath, name, this.directory, newName);
   }
 
+  /**
+   * Moves LXCPATH/NAME here, for what was made here by that name to take its place, and with it what of the old directory is no
+   * root filesystem (`supplant`); the rest is deleted. If the store will have no such container, it goes back.
+   *
+   * @returns where it is meanwhile
+   * @throws {StoreError} NOT_FOUND
+   */
+  takeAwayForNew(name: string): string {
+    const old = `${OLD}${name}`;
+    if (moved(dirname(this.directory), name, this.directory, old)) return `${this.directory}/${old}`;
+    throw new StoreError("NOT_FOUND", { what: `${dirname(this.directory)}/${name} went away` });
+  }
+
   /** Makes all that was made and moved so far safe from a power cut. To be called before the store's record. */
   sync(): void {
     syncFilesystem(this.directory);
@@ -119,7 +134,7 @@ function settle(registration: string, known: KnownContainers): void {
   // A filesystem that is not mounted now may be so at the next try.
   if (!exists(lxcPath)) throw new StoreError("NOT_FOUND", { what: `${lxcPath} is not there` });
   if (exists(directory)) {
-    for (const name of readdirSync(directory)) if (!name.startsWith(WAS)) settleOne(directory, name, known);
+    for (const name of namesIn(directory)) settleOne(directory, name, known);
     syncPath(lxcPath);
     remove(lxcPath, basename(directory));
     syncPath(lxcPath);
@@ -128,9 +143,17 @@ function settle(registration: string, known: KnownContainers): void {
   syncPath(dirname(registration));
 }
 
+/** Of the containers that are in it, by the names that they are to have, and of those whose place they take. */
+function namesIn(directory: string): ReadonlySet<string> {
+  const names = readdirSync(directory).filter((name) => !name.startsWith(WAS));
+  return new Set(names.map((name) => (name.startsWith(OLD) ? name.slice(OLD.length) : name)));
+}
+
 function settleOne(directory: string, name: string, known: KnownContainers): void {
   const lxcPath = dirname(directory);
   if (known.has(name, lxcPath)) return publish(directory, name);
+  // What was to take its place goes with the staging.
+  if (moved(directory, `${OLD}${name}`, lxcPath, name)) return;
   const oldName = nameBefore(directory, name);
   if (oldName === undefined) return;
   // It still holds the old config: that is rewritten only once the store knows the new name.
@@ -139,6 +162,7 @@ function settleOne(directory: string, name: string, known: KnownContainers): voi
 
 function publish(directory: string, name: string): void {
   const lxcPath = dirname(directory);
+  if (exists(`${directory}/${OLD}${name}`)) return supplant(directory, name);
   const oldName = nameBefore(directory, name);
   if (oldName !== undefined && !exists(`${lxcPath}/${name}`)) {
     writeConfig(`${directory}/${name}/config`, configUnder(`${directory}/${name}`, lxcPath, oldName, name));
@@ -170,25 +194,7 @@ function markOf(directory: string, name: string): string {
   return `${directory}/${WAS}${name}`;
 }
 
-/** @returns false if there is nothing to move @throws {StoreError} EXISTS rather than replace anything */
-function moved(fromDirectory: string, from: string, toDirectory: string, to: string): boolean {
-  using source = DirectoryHandle.open(fromDirectory);
-  using target = DirectoryHandle.open(toDirectory);
-  try {
-    source.rename(from, target, to, { noReplace: true });
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    if (errnoOf(error) !== "EEXIST") throw error;
-    throw new StoreError("EXISTS", { what: `${toDirectory}/${to} exists` }, { cause: error });
-  }
-}
-
 function remove(parent: string, name: string): void {
   using handle = DirectoryHandle.open(parent);
   handle.removeTree(name);
-}
-
-function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
