@@ -14,7 +14,7 @@ import {
   encodeLayer,
   encodeNameRef,
 } from "./records.ts";
-import type { HistoryEntry, Layer, Ref, RefChange } from "./records.ts";
+import type { HistoryEntry, KeptFile, Layer, Ref, RefChange } from "./records.ts";
 
 /** The names of a store and where each has pointed. */
 export class Refs {
@@ -41,10 +41,10 @@ export class Refs {
     return bytes && decodeRecord(name, bytes);
   }
 
-  /** True for a container of that name whose LXC directory is in `lxcPath`. */
-  has(name: string, lxcPath: string): boolean {
+  /** True for a container of that name whose LXC directory is in `lxcPath`, and which has come to that generation. */
+  has(name: string, lxcPath: string, generation = 0): boolean {
     const ref = this.find(name);
-    return ref?.type === "container" && ref.lxcPath === lxcPath;
+    return ref?.type === "container" && ref.lxcPath === lxcPath && ref.generation >= generation;
   }
 
   /**
@@ -86,9 +86,35 @@ export class Refs {
   /** All changes of names, the newest first. */
   async *history(): AsyncGenerator<HistoryEntry & { readonly number: number }> {
     for await (const [key, bytes] of this.#meta.iterate({ ...kindRange("history"), reverse: true })) {
-      const number = idOfKey(key, 1);
-      const record = `history entry ${number}`;
-      yield { number, ...decodeHistoryEntry(openRecord(key, bytes, record), record) };
+      yield decodeNumbered(key, bytes);
+    }
+  }
+
+  /**
+   * All changes of one name, the newest first; of a container also those before it got the name, by the names that it had. What has
+   * nothing to do with it is passed by at 2 µs an entry, unread.
+   */
+  async *historyOf(name: string): AsyncGenerator<NameChange> {
+    let wanted = name;
+    for await (const [key, bytes] of this.#meta.iterate({ ...kindRange("history"), reverse: true })) {
+      // Names are ASCII, and stand in the record as they are.
+      if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(wanted, 0, "latin1")) continue;
+      const { number, time, command, changes } = decodeNumbered(key, bytes);
+      const change = changes.find((change) => change.name === wanted);
+      if (change === undefined) continue;
+      const { from = wanted, after } = change;
+      const origin = from === wanted ? change : changes.find((change) => change.name === from);
+      yield {
+        number,
+        time,
+        command,
+        name: wanted,
+        from,
+        before: origin?.before ?? null,
+        after,
+        files: origin?.files ?? [],
+      };
+      wanted = from;
     }
   }
 
@@ -127,6 +153,18 @@ export class Refs {
   }
 }
 
+/** A change of a name, with when and by what. */
+export interface NameChange extends Pick<HistoryEntry, "time" | "command"> {
+  /** Of the entry: the higher the later. */
+  readonly number: number;
+  readonly name: string;
+  /** What it was named before; mostly the same. */
+  readonly from: string;
+  readonly before: Ref | null;
+  readonly after: Ref | null;
+  readonly files: readonly KeptFile[];
+}
+
 /** The digest that names a layer. */
 export function layerDigest(layer: Layer): Digest {
   return digestOf(encodeLayer(layer));
@@ -142,6 +180,12 @@ const VERSION_DIGITS = 32;
 /** Now, as RFC 3339 in UTC with nanoseconds (of which the clock gives milliseconds). */
 export function timestamp(): string {
   return new Date().toISOString().replace("Z", "000000Z");
+}
+
+function decodeNumbered(key: Uint8Array, bytes: Uint8Array): HistoryEntry & { readonly number: number } {
+  const number = idOfKey(key, 1);
+  const record = `history entry ${number}`;
+  return { number, ...decodeHistoryEntry(openRecord(key, bytes, record), record) };
 }
 
 function decodeRecord(name: string, bytes: Uint8Array): Ref {

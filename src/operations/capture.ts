@@ -42,7 +42,7 @@ export async function capture(context: Context, params: CaptureParams): Promise<
   const { store } = context;
   const { name, from, dialect = "trusted", idMap } = params;
   const before = await requireContainer(store, name);
-  const settled = await settle(context, name, before);
+  const settled = await settle(context, name, before, { isAsked: true });
   refuseRunning(name, settled.state, settled.ref.lxcPath);
   const form = { dialect, idMap: idMap === undefined || idMap.length === 0 ? null : parseIdMap(idMap) };
   const losses = from === undefined ? settled.losses : await captureFrom(context, name, settled, from, form);

@@ -19,6 +19,8 @@ import { makeContainers } from "./make-containers.ts";
 import type { Origin } from "./make-containers.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
+import { settlePast } from "./settle.ts";
+import { keptConfig } from "./kept-files.ts";
 import { settleToCopy } from "./capture-running.ts";
 import { makeCopies } from "./copy-clones.ts";
 import { expiryOf, sweepAllEphemeral, sweepNames } from "./ephemeral.ts";
@@ -108,6 +110,7 @@ function refuseForCopies({ ephemeral = false, labels = {}, expires }: CloneParam
 }
 
 export async function resolveOriginal(context: Context, text: string, allowRunning: boolean): Promise<Resolved> {
+  await settlePast(context, text);
   const original = await resolveRef(context.store, text);
   if (original.kind !== "container") return original;
   const { name } = original;
@@ -124,19 +127,26 @@ export function originOf(store: Store, original: Resolved): Origin {
       if (parseSnapshotName(original.name) === undefined) return { base: original.ref.layer, lower: tree, tree };
       return snapshotOrigin(store, store.refs.layer(original.ref.layer), snapshotOwner(store, original.name)?.ref);
     case "tree":
-      return { base: null, lower: tree, tree };
+      return { base: original.past?.ref.base ?? null, lower: original.past?.ref.lower ?? tree, tree };
   }
 }
 
 interface NamedContainer {
   readonly name: string;
   readonly ref: ContainerRef;
+  /** Of one that is gone, the config that it had. */
+  readonly config?: ConfigFile | undefined;
 }
 
-/** The container that `original` is, or is a snapshot of. */
+/** The container that `original` is, was, or is a snapshot of. */
 function containerOf(store: Store, original: Resolved): NamedContainer | undefined {
   if (original.kind === "layer") return snapshotOwner(store, original.name);
-  return original.kind === "container" ? original : undefined;
+  if (original.kind === "container") return original;
+  if (original.past === undefined) return undefined;
+  const { name, ref, files } = original.past;
+  const now = store.refs.find(name);
+  if (now?.type === "container" && now.created === ref.created) return { name, ref: now };
+  return { name, ref, config: keptConfig(files) };
 }
 
 /**
@@ -153,12 +163,12 @@ function configFrom(
   const fromTemplate = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
   if (container === undefined || params.config !== undefined) return fromTemplate;
   const originalDirectory = directoryOf(container.name, container.ref);
-  const found = originalDirectory === undefined ? undefined : readContainerDirectory(originalDirectory);
-  if (originalDirectory === undefined || found?.type !== "container") return fromTemplate;
+  const config = originalDirectory === undefined ? undefined : (container.config ?? configIn(originalDirectory));
+  if (originalDirectory === undefined || config === undefined) return fromTemplate;
   const warned = new Set<string>();
   return (name, rootfs) => {
     const directory = `${lxcPath ?? ""}/${name}`;
-    const cloned = cloneConfig(found.config, {
+    const cloned = cloneConfig(config, {
       originalName: container.name,
       originalDirectory,
       name,
@@ -173,4 +183,9 @@ function configFrom(
     }
     return withSettings(cloned.config, (params.settings ?? []).map(parseSetting));
   };
+}
+
+function configIn(directory: string): ConfigFile | undefined {
+  const found = readContainerDirectory(directory);
+  return found.type === "container" ? found.config : undefined;
 }

@@ -75,7 +75,7 @@ export async function removeOver(
   ref: ContainerRef,
   { directory }: Over,
 ): Promise<void> {
-  await takeAway(context, new Map([[name, ref]]), directory === undefined ? [] : [directory]);
+  await takeAway(context, new Map([[name, ref]]), directory === undefined ? [] : [directory], { byItself: true });
 }
 
 /**

@@ -10,7 +10,7 @@ export async function foldUpper(context: Context, name: string, before: Settled)
   const { ref, state } = before;
   if (state === "running") return before;
   const after = await fold(context, name, ref, (ref) => async (tree, upper) => {
-    await changeContainer(context, { name, before: { ref, state }, after: { ...ref, tree }, upper });
+    await changeContainer(asWriting(context, name), { name, before: { ref, state }, after: { ...ref, tree }, upper });
   });
   return { ...before, ref: after };
 }
@@ -19,8 +19,13 @@ export async function foldUpper(context: Context, name: string, before: Settled)
 export async function foldForStart(context: Context, name: string, ref: ContainerRef): Promise<ContainerRef> {
   return await fold(context, name, ref, (ref) => async (tree, upper) => {
     const after = { ...ref, tree, generation: ref.generation + 1 };
-    await context.store.change(context.command, [{ name, before: ref, after }], [], upper);
+    await context.store.change(asWriting(context, name).command, [{ name, before: ref, after }], [], upper);
   });
+}
+
+/** Whoever reads the container next has not changed it. */
+function asWriting(context: Context, name: string): Context {
+  return { ...context, command: `write ${name}` };
 }
 
 /** @param recordOf what makes a frozen tree that of a record */

@@ -142,7 +142,7 @@ async function containerItem(
 ): Promise<Omit<ListItem, "snapshots">> {
   let settled: { ref: ContainerRef; state: ListItem["state"] };
   try {
-    settled = await settle(context, name, before, running);
+    settled = await settle(context, name, before, { running });
   } catch (error) {
     // One delta that cannot be read must not hide the others.
     context.signal?.throwIfAborted();

@@ -10,6 +10,7 @@ import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
+import { keepFiles } from "./kept-files.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
 import { findOver } from "./ephemeral.ts";
@@ -33,7 +34,8 @@ export async function tag(
   const found = await settledRef(context, ref);
   const layers: Layer[] = [];
   let after: LayerRef;
-  if (found.kind === "layer") after = found.ref;
+  // A pin is the name's, not the layer's.
+  if (found.kind === "layer") after = { type: "layer", layer: found.ref.layer };
   else {
     const parent = found.kind === "container" ? found.ref.base : null;
     const source = found.kind === "container" ? `container ${found.name}` : `tree ${found.tree}`;
@@ -59,9 +61,10 @@ export async function rename(context: Context, { from, to }: RenameParams): Prom
   requireFree(store, to);
   if (found.type === "container" && found.lxcPath !== null) requireFreeDirectory(found.lxcPath, to);
   const { ref, directory } = found.type === "container" ? await stopped(context, from, found) : { ref: found };
+  const files = directory === undefined ? [] : keepFiles(directory);
   const changes: RefChange[] = [
-    { name: from, before: ref, after: null },
-    { name: to, before: null, after: ref },
+    { name: from, before: ref, after: null, files },
+    { name: to, before: null, after: ref, from },
     ...(ref.type === "container" ? await renamedSnapshots(context, from, to) : []),
   ];
   if (directory === undefined) {

@@ -1,8 +1,10 @@
 import { closest, distance } from "fastest-levenshtein";
-import type { ContainerRef, LayerRef, Ref } from "../containers/records.ts";
+import type { ContainerRef, KeptFile, LayerRef, Ref } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Store } from "../store.ts";
+import { findPast, parsePastName } from "./past.ts";
+import type { PastName } from "./past.ts";
 import { noSnapshot, parseSnapshotName, snapshotOwner } from "./snapshots.ts";
 
 /** A name as layers and containers have it; in one name space. */
@@ -43,14 +45,22 @@ export async function requireRef(store: Store, name: string): Promise<Ref> {
   return ref;
 }
 
-/** What a REF names: a layer or a container, or a bare tree. */
+/** What a REF names: a layer or a container, or a bare tree, which may be what a container was. */
 export type Resolved =
   | { readonly kind: "layer"; readonly name: string; readonly ref: LayerRef; readonly tree: Digest }
   | { readonly kind: "container"; readonly name: string; readonly ref: ContainerRef; readonly tree: Digest }
-  | { readonly kind: "tree"; readonly tree: Digest };
+  | { readonly kind: "tree"; readonly tree: Digest; readonly past?: PastContainer };
+
+/** A container as it was, by the name that it had. */
+export interface PastContainer {
+  readonly name: string;
+  readonly ref: ContainerRef;
+  /** Of its LXC directory, if that was removed, or written anew, since. */
+  readonly files: readonly KeptFile[];
+}
 
 /**
- * Resolves a name, or a tree digest's prefix of at least 8 hex digits. Names win; `blake3:` forces a digest.
+ * Resolves a name, `NAME@{N}`, or a tree digest's prefix of at least 8 hex digits. Names win; `blake3:` forces a digest.
  *
  * @throws {StoreError} NOT_FOUND, with the name that was perhaps meant; USAGE if several trees have the prefix
  */
@@ -59,6 +69,8 @@ export async function resolveRef(store: Store, text: string): Promise<Resolved> 
   const ref = forced ? undefined : store.refs.find(text);
   if (ref?.type === "layer") return { kind: "layer", name: text, ref, tree: store.refs.layer(ref.layer).tree };
   if (ref !== undefined) return { kind: "container", name: text, ref, tree: ref.tree };
+  const past = forced ? undefined : parsePastName(text);
+  if (past !== undefined) return await resolvePast(store, text, past);
   const prefix = forced ? text.slice("blake3:".length) : text;
   if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw await unknownName(store, text);
   const trees = await store.treesByPrefix(prefix);
@@ -67,6 +79,15 @@ export async function resolveRef(store: Store, text: string): Promise<Resolved> 
   if (other !== undefined)
     throw new StoreError("USAGE", { reason: `several trees begin with ${prefix}: ${trees.join(", ")}` });
   return { kind: "tree", tree };
+}
+
+async function resolvePast(store: Store, text: string, past: PastName): Promise<Resolved> {
+  if (past.steps === 0) return await resolveRef(store, past.name);
+  const found = await findPast(store, past);
+  if (found === undefined) throw await unknownName(store, past.name);
+  const { name, ref, files } = found;
+  if (ref.type === "layer") return { kind: "layer", name: text, ref, tree: store.refs.layer(ref.layer).tree };
+  return { kind: "tree", tree: ref.tree, past: { name, ref, files } };
 }
 
 /** What the store says of a record that it can no more read, or that was lost. */

@@ -1,3 +1,4 @@
+import { StoreError } from "../errors.ts";
 import type { ContainerRef } from "../containers/records.ts";
 import type { Digest } from "../model/digest.ts";
 import { changeContainer } from "./change-container.ts";
@@ -5,6 +6,8 @@ import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { losesIdentity } from "./identity.ts";
 import { requireContainer } from "./references.ts";
+import { findPast, parsePastName } from "./past.ts";
+import type { PastName } from "./past.ts";
 import { settle } from "./settle.ts";
 import { noSnapshot, snapshotOrigin, snapshotRefName } from "./snapshots.ts";
 import type { ContainerOrigin } from "./snapshots.ts";
@@ -12,6 +15,7 @@ import type { ContainerOrigin } from "./snapshots.ts";
 export interface RollbackParams {
   /** The container's. */
   readonly name: string;
+  /** A snapshot, or `@{N}`: N changes of it back. */
   readonly snapshot: string;
 }
 
@@ -29,12 +33,22 @@ export interface Restored {
  */
 export async function rollback(context: Context, { name, snapshot }: RollbackParams): Promise<Restored> {
   const { refs } = context.store;
-  await requireContainer(context.store, name);
+  const container = await requireContainer(context.store, name);
+  const past = parsePastName(snapshot.startsWith("@{") ? `${name}${snapshot}` : snapshot);
+  if (past?.name === name) return await rollbackTo(context, past, container);
   const ref = refs.find(snapshotRefName({ container: name, snapshot }));
   if (ref?.type !== "layer")
     throw await noSnapshot(context.store, { container: name, snapshot }, "; nothing was changed");
   const layer = refs.layer(ref.layer);
   return await restore(context, name, (container) => snapshotOrigin(context.store, layer, container));
+}
+
+/** Steps back are counted from what it is now, which is captured first. */
+async function rollbackTo(context: Context, past: PastName, container: ContainerRef): Promise<Restored> {
+  await settle(context, past.name, container);
+  const { ref } = (await findPast(context.store, past)) ?? { ref: container };
+  if (ref.type === "container") return await restore(context, past.name, () => ref);
+  throw new StoreError("NOT_FOUND", { what: `${past.name}@{${past.steps}} was a layer; nothing was changed` });
 }
 
 /** Drops all that a container changed: it is its base again. @throws {StoreError} REFUSED while it runs */
@@ -52,7 +66,8 @@ async function restore(
   refuseRunning(name, before.state, before.ref.lxcPath);
   const origin = originOf(before.ref);
   const identityPending = before.ref.identityPending || losesIdentity(context.store, before.ref, origin);
-  const after = { ...before.ref, ...origin, identityPending };
+  const { base, lower, tree } = origin;
+  const after = { ...before.ref, base, lower, tree, identityPending };
   await changeContainer(context, { name, before, after, isReadyFirst: true });
   return { name, digest: origin.tree, previousDigest: before.ref.tree };
 }

@@ -233,5 +233,5 @@ async function remove(context: Context, name: string, { keep }: RunParams): Prom
   if (ref?.type !== "container") return;
   const { signal: _aborted, ...unstoppable } = context;
   const directory = directoryOf(name, ref);
-  await takeAway(unstoppable, new Map([[name, ref]]), directory === undefined ? [] : [directory]);
+  await takeAway(unstoppable, new Map([[name, ref]]), directory === undefined ? [] : [directory], { byItself: true });
 }

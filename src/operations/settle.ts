@@ -17,25 +17,32 @@ import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { idMapOfExport, warnOfOtherIdMap } from "./id-maps.ts";
 import { dialectOf, directoryOf } from "./lxc-host.ts";
+import { parsePastName } from "./past.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
+
+export interface SettleOptions {
+  /** One look at the host serves many containers. */
+  readonly running?: RunningContainers | undefined;
+  /** The user wants the container captured, and not something else of it. */
+  readonly isAsked?: boolean;
+}
 
 /**
  * Makes the store's record of a container true: what a stopped one left in its delta directory and nobody has captured
  * yet is captured, and what views changed is folded. An ephemeral one that is over is removed. Every command that reads a container begins here. docs/design.md, "One truth at a time".
  *
- * @param running one look at the host serves many containers
  * @throws {StoreError} NOT_FOUND if it was ephemeral and over
  */
 export async function settle(
   context: Context,
   name: string,
   ref: ContainerRef,
-  running?: RunningContainers,
+  options: SettleOptions = {},
 ): Promise<Settled> {
-  if (ref.ephemeral && (await sweepEphemeral(context, [[name, ref]], running)).has(name))
+  if (ref.ephemeral && (await sweepEphemeral(context, [[name, ref]], options.running)).has(name))
     throw new StoreError("NOT_FOUND", { what: `"${name}" was ephemeral, and is gone now that it has stopped` });
-  return await foldUpper(context, name, await settleDirectory(context, name, ref, running));
+  return await foldUpper(context, name, await settleDirectory(context, name, ref, options));
 }
 
 /** As `settle`; what views changed and cannot be read is left out, with a warning. */
@@ -54,7 +61,7 @@ export async function settleDirectory(
   context: Context,
   name: string,
   ref: ContainerRef,
-  running?: RunningContainers,
+  options: SettleOptions = {},
 ): Promise<Settled> {
   const { store } = context;
   const directory = directoryOf(name, ref);
@@ -65,7 +72,7 @@ export async function settleDirectory(
   const standsOn = store.exports.keyOf(found.rootfs.lowers[0] ?? "");
   if (standsOn === undefined) return { ref, state: "foreign" };
   const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
-  if ((running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
+  if ((options.running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
     if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return { ref, state: "stopped" };
@@ -81,11 +88,13 @@ export async function settleDirectory(
   }
   // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
   if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) return { ref, state: "stopped" };
-  return await captureUpper(context, name, ref, directory, found, standsOn);
+  const command = options.isAsked === true ? context.command : undefined;
+  return await captureUpper(context, { name, ref, directory, found, standsOn, command });
 }
 
 /** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
 export async function settledRef(context: Context, text: string): Promise<Resolved> {
+  await settlePast(context, text);
   const resolved = await resolveRef(context.store, text);
   if (resolved.kind !== "container") return resolved;
   const { name } = resolved;
@@ -94,13 +103,26 @@ export async function settledRef(context: Context, text: string): Promise<Resolv
   return { kind: "container", name, ref, tree: ref.tree };
 }
 
+/** Steps back are counted from what a container is now. */
+export async function settlePast(context: Context, text: string): Promise<void> {
+  const name = parsePastName(text)?.name;
+  const ref = name === undefined ? undefined : context.store.refs.find(name);
+  if (name !== undefined && ref?.type === "container") await settle(context, name, ref);
+}
+
+interface Capture {
+  readonly name: string;
+  readonly ref: ContainerRef;
+  readonly directory: string;
+  readonly found: OwnDirectory;
+  readonly standsOn: ExportKey;
+  /** What asked for it; undefined if nobody did. */
+  readonly command: string | undefined;
+}
+
 async function captureUpper(
   context: Context,
-  name: string,
-  ref: ContainerRef,
-  directory: string,
-  found: OwnDirectory,
-  standsOn: ExportKey,
+  { name, ref, directory, found, standsOn, command }: Capture,
 ): Promise<Settled> {
   const { upper } = found.rootfs;
   const lower = partsOfKey(standsOn).tree;
@@ -117,7 +139,8 @@ async function captureUpper(
     const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
     if (store.uppers.mayChange(name, refVersion(ref)))
       warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
-    await store.change(`capture ${name}`, [{ name, before: ref, after: captured }], [], "overruled");
+    const change = { name, before: ref, after: captured, ...(command === undefined && { byItself: true as const }) };
+    await store.change(command ?? `capture ${name}`, [change], [], "overruled");
     // It ran as the machine that it was made from.
     if (captured.identityPending) markPending(directory, captured.generation);
     else clearPending(directory);

@@ -10,7 +10,7 @@ export interface SnapshotName {
 }
 
 export function parseSnapshotName(name: string): SnapshotName | undefined {
-  const [, container, snapshot] = /^([^@]+)@([^@]+)$/.exec(name) ?? [];
+  const [, container, snapshot] = /^([^@]+)@([^@{][^@]*)$/.exec(name) ?? [];
   return container === undefined || snapshot === undefined ? undefined : { container, snapshot };
 }
 

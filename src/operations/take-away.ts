@@ -4,23 +4,27 @@ import { runningContainers } from "../lxc/running.ts";
 import { Staging } from "../lxc/staging.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
+import { keepFiles } from "./kept-files.ts";
 import { snapshotRefName, snapshotsOf } from "./snapshots.ts";
 
 /**
  * Takes names out of the store, containers' snapshots with them, and LXC directories out of their places: all or none.
  *
  * @param directories those of stopped containers among them
+ * @param notes of what becomes of the containers
  * @throws {StoreError} REFUSED if one was started meanwhile
  */
 export async function takeAway(
   context: Context,
   refs: ReadonlyMap<string, Ref>,
   directories: readonly string[],
+  notes: Pick<RefChange, "byItself"> = {},
 ): Promise<void> {
   const { store, command } = context;
   const changes = new Map<string, RefChange>();
+  const files = new Map(directories.map((directory) => [basename(directory), keepFiles(directory)]));
   for (const [name, before] of refs) {
-    changes.set(name, { name, before, after: null });
+    changes.set(name, { name, before, after: null, files: files.get(name) ?? [], ...notes });
     if (before.type === "layer") continue;
     for (const [snapshot, ref] of await snapshotsOf(store, name)) {
       const full = snapshotRefName({ container: name, snapshot });
@@ -49,7 +53,12 @@ export async function renamedSnapshots(context: Context, from: string, to: strin
   const snapshots = await snapshotsOf(context.store, from);
   return snapshots.flatMap(([snapshot, ref]) => [
     { name: snapshotRefName({ container: from, snapshot }), before: ref, after: null },
-    { name: snapshotRefName({ container: to, snapshot }), before: null, after: ref },
+    {
+      name: snapshotRefName({ container: to, snapshot }),
+      before: null,
+      after: ref,
+      from: snapshotRefName({ container: from, snapshot }),
+    },
   ]);
 }
 

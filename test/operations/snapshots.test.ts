@@ -141,7 +141,7 @@ test("rollback: to a snapshot that there is not tells which there are, and touch
   });
   assert.ok(existsSync(`${lxcPath}/web/work`));
   assert.equal(readFileSync(`${lxcPath}/web/delta0/new`, "utf8"), "precious");
-  for (const ref of ["web@snap9", "web@{0}"]) await assert.rejects(show(context, { ref }), { code: "NOT_FOUND" });
+  for (const ref of ["web@snap9", "web@{99}"]) await assert.rejects(show(context, { ref }), { code: "NOT_FOUND" });
 });
 
 test("rollback: across a commit a container stands on what it stood on; an unstarted clone is not written out for it", async () => {
