@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { syncPath, writeFileDurably } from "../sys/durable.ts";
+import { userNamespace } from "../sys/user-namespace.ts";
 import { quoted } from "./shell-word.ts";
 
 /** The places in a store that the hooks know, absolute. */
@@ -30,7 +31,8 @@ const HOOKS_CONFIG = "hooks.conf";
  * Writes `hooks.conf` and its two scripts, where they are not as they should be. docs/design.md, "Hooks".
  *
  * The scripts start no delta0 unless there is something to do for it: for `lxc hook pre-start` to make an upper or an
- * export, for `lxc hook post-stop` to capture. These get LXC's environment, and both answer on standard error.
+ * export, for `lxc hook post-stop` to capture. These get LXC's environment, and both answer on standard error. A delta0 that is in a
+ * user namespace now, by lxc-usernsexec say, will be in one like it then: for a user's own containers LXC runs hooks outside.
  *
  * @param command what starts delta0, absolute paths only: hooks run in "/"
  * @returns the names of those that were not as they should be; with `dryRun` they still are not
@@ -42,6 +44,7 @@ export function writeHooks(
   { dryRun = false }: { readonly dryRun?: boolean } = {},
 ): readonly string[] {
   const delta0 = [...command, "--quiet", "--store", paths.directory, "lxc", "hook"].map(quoted).join(" ");
+  const namespace = userNamespace();
   const places = [
     `exports=${quoted(paths.exports)}`,
     `private=${quoted(paths.privateExports)}`,
@@ -49,6 +52,8 @@ export function writeHooks(
     `private_mapped=${quoted(paths.privateMapped)}`,
     `lock=${quoted(paths.mountLock)}`,
     `turn=${quoted(`${paths.lxc}/post-stop.lock`)}`,
+    `ranges=${quoted(namespace?.ranges.map((range) => `-m ${range}`).join(" ") ?? "")}`,
+    `uid_map=${quoted(namespace?.uidMap ?? "")}`,
   ].join("\n");
   const script = (hook: string, body: string): string => [head(hook), places, COMMON, body].join("\n");
   // The config comes last: it names the others.
@@ -151,6 +156,10 @@ say() {
 bounded() {
   seconds=$1
   shift
+  # Unquoted, for their words.
+  if [ -n "$ranges" ] && [ "$(echo $(cat /proc/self/uid_map))" != "$uid_map" ]; then
+    set -- lxc-usernsexec $ranges -- "$@"
+  fi
   if command -v timeout >/dev/null; then set -- timeout -k 10 "$seconds" "$@"; fi
   said=$("$@" 2>&1 </dev/null)
   status=$?
@@ -182,18 +191,25 @@ go() {
 
 if ready; then go; fi
 
-# After a boot the exports are not mounted yet.
-if [ ! -d "$lower" ] && [ -d "$private/$key" ] && [ -d "$exports" ] && [ ! -L "$exports" ]; then
+# A user who may not mount gets a symlink, as from delta0.
+show() {
+  if [ -d "$lower" ] || [ ! -d "$private/$key" ] || [ ! -d "$exports" ] || [ -L "$exports" ]; then return; fi
   (
     flock -w 30 9
-    [ -d "$lower" ] || mount -o bind,ro "$private" "$exports"
+    if [ -d "$lower" ] || mount -o bind,ro "$private" "$exports" || [ "$(id -u)" = 0 ]; then exit; fi
+    rmdir "$exports" && ln -s "private/\${exports##*/}" "$exports"
   ) 9>>"$lock" >/dev/null 2>&1
-  if ready; then go; fi
-fi
+}
+
+# After a boot the exports are not mounted yet.
+show
+if ready; then go; fi
 
 if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
   if [ -n "$said" ]; then say "$said"; fi
-  go
+  # What it mounted itself is seen in its namespace alone.
+  show
+  if [ -d "$lower" ]; then go; fi
 fi
 
 # LXC would make a missing upper itself, empty: the container would start without its changes.

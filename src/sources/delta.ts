@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { StoreError } from "../errors.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import type { ContentWriter, RawChange } from "../model/change.ts";
 import { capabilities } from "../sys/host.ts";
+import { userNamespace } from "../sys/user-namespace.ts";
 import { DeltaMarks } from "./delta-marks.ts";
 import { directoryChanges } from "./directory.ts";
 import type { NodeReaderOptions } from "./node-reader.ts";
@@ -40,8 +40,5 @@ export async function* deltaChanges(
 
 /** The kernel hides trusted.* from all but CAP_SYS_ADMIN of the first user namespace: no mark would be found. */
 function seesTrusted(): boolean {
-  return (
-    capabilities().has("CAP_SYS_ADMIN") &&
-    /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"))
-  );
+  return capabilities().has("CAP_SYS_ADMIN") && userNamespace() === undefined;
 }
