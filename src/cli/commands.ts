@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
+import { diffCommands } from "./commands/diff.ts";
 import { exportCommands } from "./commands/exports.ts";
 import { fileCommands } from "./commands/files.ts";
 import { layerCommands } from "./commands/layers.ts";
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   ...snapshotCommands,
   ...runCommands,
   ...lookCommands,
+  ...diffCommands,
   ...fileCommands,
   ...changeCommands,
   ...xattrCommands,

@@ -10,10 +10,9 @@ import type { Limits } from "../lxc/limits.ts";
 import { lxcAttach, lxcStart, lxcStop } from "../lxc/lxc-calls.ts";
 import { killWhenOrphaned } from "../lxc/orphan-guard.ts";
 import type { Digest } from "../model/digest.ts";
-import { diffTrees } from "../trees/diff.ts";
 import { clone } from "./clone.ts";
 import type { Context, OpenStore } from "./context.ts";
-import { describeChange } from "./describe.ts";
+import { describeDifferences } from "./describe.ts";
 import type { ChangeDescription } from "./describe.ts";
 import { get } from "./get.ts";
 import type { Got } from "./get.ts";
@@ -207,9 +206,7 @@ async function finish(
   try {
     if (!needsResult(params) && keep === undefined) return { changes: null, copied: [] };
     const { ref } = await settle(context, name, await requireContainer(store, name));
-    const changes = diff
-      ? Array.from(diffTrees(store.trees, store.trees.tree(tree), store.trees.tree(ref.tree)), describeChange)
-      : null;
+    const changes = diff ? describeDifferences(store.trees, store.trees.tree(tree), store.trees.tree(ref.tree)) : null;
     const copied: Got[] = [];
     for (const { path, target } of copies) {
       try {

@@ -70,7 +70,7 @@ function openSource(context: Context, params: SourceParams, exclusion: Exclusion
   }
   const type = sourceType(source);
   if (type === "directory") {
-    const inside = pathBelow(realpathSync(source), store.paths.directory);
+    const inside = storeBelow(context, source);
     const exclude = (path: TreePath): boolean => path === inside || exclusion.covers(path);
     return directoryChanges(source, writer, { exclude, oneFileSystem: params.oneFileSystem ?? false, ...options });
   }
@@ -106,6 +106,14 @@ function reading<T>(source: string, call: () => T): T {
       { cause: error },
     );
   }
+}
+
+/** Where the store itself is in a directory of the host: nobody wants it in a tree. */
+export function storeBelow({ store }: Context, directory: string): TreePath | undefined {
+  return pathBelow(
+    reading(directory, () => realpathSync(directory)),
+    store.paths.directory,
+  );
 }
 
 /** The path of `inner` within `outer`; undefined if it is not below it. */

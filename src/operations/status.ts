@@ -1,11 +1,17 @@
 import type { Digest } from "../model/digest.ts";
-import { diffTrees } from "../trees/diff.ts";
 import type { Context } from "./context.ts";
-import { describeChange } from "./describe.ts";
+import { describeDifferences } from "./describe.ts";
 import type { ChangeDescription } from "./describe.ts";
+import type { DiffOptions } from "./differences.ts";
+import { totalsOfChanges } from "./change-totals.ts";
+import type { ChangeTotals } from "./change-totals.ts";
 import { requireContainer } from "./references.ts";
 import { settle } from "./settle.ts";
 import type { ContainerState } from "./container-state.ts";
+
+export interface StatusParams extends DiffOptions {
+  readonly name: string;
+}
 
 export interface Status {
   readonly name: string;
@@ -15,19 +21,21 @@ export interface Status {
   readonly lower: Digest;
   readonly digest: Digest;
   readonly changes: readonly ChangeDescription[];
+  readonly totals: ChangeTotals;
 }
 
 /** What a container changed of the tree it stands on. Costs what changed, not what is there. */
-export async function status(context: Context, { name }: { readonly name: string }): Promise<Status> {
+export async function status(context: Context, { name, ...options }: StatusParams): Promise<Status> {
   const { trees } = context.store;
   const { ref, state } = await settle(context, name, await requireContainer(context.store, name));
-  const changes = diffTrees(trees, trees.tree(ref.lower), trees.tree(ref.tree));
+  const changes = describeDifferences(trees, trees.tree(ref.lower), trees.tree(ref.tree), options);
   return {
     name,
     state,
     captured: ref.captured,
     lower: ref.lower,
     digest: ref.tree,
-    changes: Array.from(changes, describeChange),
+    changes,
+    totals: totalsOfChanges(changes),
   };
 }

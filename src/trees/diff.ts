@@ -2,7 +2,7 @@ import { StoreError } from "../errors.ts";
 import type { Change, LinkGroup } from "../model/change.ts";
 import { displayName, joinPath, ROOT, splitPath } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
-import type { DirectoryNode, Listing, Node } from "../model/node.ts";
+import type { DirectoryNode, Listing, Node, Xattr } from "../model/node.ts";
 import type { Tree, TreeStore } from "./tree-store.ts";
 
 export interface DiffOptions {
@@ -113,9 +113,12 @@ function sameMetadata(a: Node, b: Node): boolean {
     a.gid === b.gid &&
     a.mtimeSec === b.mtimeSec &&
     a.mtimeNsec === b.mtimeNsec &&
-    a.xattrs.length === b.xattrs.length &&
-    a.xattrs.every((x, i) => x.name === b.xattrs[i]?.name && Buffer.compare(x.value, b.xattrs[i].value) === 0)
+    sameXattrs(a.xattrs, b.xattrs)
   );
+}
+
+export function sameXattrs(a: readonly Xattr[], b: readonly Xattr[]): boolean {
+  return a.length === b.length && a.every((x, i) => x.name === b[i]?.name && Buffer.compare(x.value, b[i].value) === 0);
 }
 
 function sameData(a: Node, b: Node): boolean {

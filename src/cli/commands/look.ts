@@ -3,7 +3,6 @@ import type { ListItem, ListParams, Shown } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { withStore } from "../session.ts";
 import { count, digestText, formatAge, formatBytes, formatTime, shortDigest, table, visible } from "../text.ts";
-import { status } from "./status.ts";
 
 /** What tells about layers and containers. */
 export const lookCommands: readonly Command[] = [
@@ -31,17 +30,6 @@ export const lookCommands: readonly Command[] = [
     nameAt: 0,
     summary: "everything about a layer, a container or a tree",
     run: (call) => showRef(call, call.args[0] ?? ""),
-  },
-  {
-    name: "status",
-    args: ["NAME"],
-    nameAt: 0,
-    summary: "what a container changed; exits 1 if anything",
-    details: [
-      "A added, D removed, M other content, T other type, m other mode, owner, time, xattrs or links.",
-      "With -v the sizes, and what of the metadata changed.",
-    ].join("\n"),
-    run: status,
   },
 ];
 

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { StoreError } from "../../errors.ts";
 import type { BindMount, Context, ExecParams, Executed, OpenStore, Outcome, Ran, RunParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
+import { changeDocument, describeChange } from "../changes.ts";
 import { failureOf } from "../failure.ts";
 import { showLosses } from "../losses.ts";
 import { parseLabels } from "../options.ts";
@@ -10,7 +11,6 @@ import type { Option, Options } from "../options.ts";
 import type { Output } from "../output.ts";
 import { withStore } from "../session.ts";
 import { visible } from "../text.ts";
-import { changeDocument, describeChange } from "./status.ts";
 
 const JOBS_OPTION: Option = { flags: "-j, --jobs <N>", description: "how many at a time (default: one per CPU)" };
 const ENV_OPTION: Option = { flags: "--env <K=V>", description: "a variable of CMD's environment", repeat: true };

@@ -1,0 +1,152 @@
+import { closeSync, readSync } from "node:fs";
+import { BlockWriter } from "../chunks/content-writer.ts";
+import { FORGOTTEN_CHUNKS, ScratchNodes } from "../chunks/scratch.ts";
+import { StoreError } from "../errors.ts";
+import type { Digest } from "../model/digest.ts";
+import { baseName, displayName, parentPath } from "../model/name.ts";
+import type { TreePath } from "../model/name.ts";
+import type { Content } from "../model/node.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { PathWalker } from "../sys/path-walker.ts";
+import { directoryChanges } from "../sources/directory.ts";
+import { TreeBuilder } from "../trees/builder.ts";
+import { TreeStore } from "../trees/tree-store.ts";
+import type { Tree } from "../trees/tree-store.ts";
+import type { Context } from "./context.ts";
+import type { Resolved } from "./references.ts";
+import { settledRef } from "./settle.ts";
+import { storeBelow } from "./source.ts";
+
+/** One of the two that are compared. */
+export interface Side {
+  readonly description: SideDescription;
+  /** Undefined: nothing at all. */
+  readonly tree: Tree | undefined;
+  /** The bytes of a regular file of it, whole. */
+  readonly read: (path: TreePath, content: Content) => Uint8Array;
+}
+
+export interface SideDescription {
+  /** As it was given, or what was taken for it. */
+  readonly ref: string;
+  readonly type: "layer" | "container" | "tree" | "directory" | "nothing";
+  readonly digest: Digest | null;
+}
+
+export interface Sides {
+  /** What both trees are in. */
+  readonly trees: TreeStore;
+  readonly before: Side;
+  readonly after: Side;
+}
+
+/**
+ * What is compared with what. `dir:/path` is a directory of the host: it is read whole, and nothing of it kept.
+ *
+ * @param a if `b` is not given it is compared with its parent: a layer's, or what a container stands on
+ * @throws {StoreError} NOT_FOUND; USAGE if there is no parent that it could be compared with
+ */
+export async function openSides(context: Context, a: string, b?: string): Promise<Sides> {
+  const trees = new TreeStore(new ScratchNodes(context.store.nodes));
+  if (b === undefined) {
+    if (isDirectory(a)) throw noParent(a);
+    const found = await settledRef(context, a);
+    return { trees, before: parentSide(context, trees, found, a), after: storedSide(context, trees, found, a) };
+  }
+  return { trees, before: await openSide(context, trees, a), after: await openSide(context, trees, b) };
+}
+
+async function openSide(context: Context, trees: TreeStore, text: string): Promise<Side> {
+  if (isDirectory(text)) return await directorySide(context, trees, text.slice(DIRECTORY_PREFIX.length));
+  return storedSide(context, trees, await settledRef(context, text), text);
+}
+
+const DIRECTORY_PREFIX = "dir:";
+
+function isDirectory(text: string): boolean {
+  return text.startsWith(DIRECTORY_PREFIX);
+}
+
+function storedSide(context: Context, trees: TreeStore, { kind, tree }: Resolved, ref: string): Side {
+  return treeSide(context, trees, { ref, type: kind, digest: tree });
+}
+
+function parentSide(context: Context, trees: TreeStore, found: Resolved, text: string): Side {
+  const { refs } = context.store;
+  if (found.kind === "tree") throw noParent(text);
+  const ref = `parent of ${text}`;
+  if (found.kind === "container") return treeSide(context, trees, { ref, type: "tree", digest: found.ref.lower });
+  const { parent } = refs.layer(found.ref.layer);
+  const digest = parent === null ? null : refs.layer(parent).tree;
+  return treeSide(context, trees, { ref, type: digest === null ? "nothing" : "layer", digest });
+}
+
+function treeSide({ store }: Context, trees: TreeStore, description: SideDescription): Side {
+  const { digest } = description;
+  return {
+    description,
+    tree: digest === null ? undefined : trees.tree(digest),
+    read: (_path, content) => joined(store.content.pieces(content), content.size),
+  };
+}
+
+/** Its bytes are hashed, as they would be in the store; so it costs reading it. */
+async function directorySide(context: Context, trees: TreeStore, path: string): Promise<Side> {
+  const { signal, onProgress } = context;
+  const inside = storeBelow(context, path);
+  const builder = new TreeBuilder(trees);
+  const options = {
+    exclude: (below: TreePath) => below === inside,
+    onProgress: (progress: { entries: number; bytes: number }) => onProgress?.({ phase: "reading", ...progress }),
+    ...(signal && { signal }),
+  };
+  for await (const batch of directoryChanges(path, new BlockWriter(FORGOTTEN_CHUNKS, trees.nodes), options))
+    for (const change of batch) builder.apply(change);
+  const tree = builder.finish();
+  return {
+    description: { ref: `${DIRECTORY_PREFIX}${path}`, type: "directory", digest: tree.digest },
+    tree,
+    read: (file, content) => readAgain(trees, path, file, content),
+  };
+}
+
+/** @throws {StoreError} SOURCE_INVALID if it is not what it was */
+function readAgain(trees: TreeStore, directory: string, path: TreePath, content: Content): Uint8Array {
+  using root = DirectoryHandle.open(directory);
+  using walker = PathWalker.open(root);
+  walker.goTo(parentPath(path));
+  const bytes = Buffer.alloc(content.size);
+  const fd = walker.current.openRead(baseName(path));
+  try {
+    for (let at = 0, count = 1; at < bytes.length && count > 0; at += count)
+      count = readSync(fd, bytes, at, bytes.length - at, at);
+  } finally {
+    closeSync(fd);
+  }
+  const writer = new BlockWriter(FORGOTTEN_CHUNKS, trees.nodes);
+  void writer.write(bytes);
+  if (writer.end().root === content.root) return bytes;
+  throw new StoreError("SOURCE_INVALID", {
+    source: directory,
+    reason: `"${displayName(path)}" changed while it was read`,
+    hint: "try again when nothing writes there",
+  });
+}
+
+/** A run of zeros stands as its length. */
+function joined(pieces: Iterable<Uint8Array | number>, size: number): Uint8Array {
+  const bytes = Buffer.alloc(size);
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece !== "number") bytes.set(piece, at);
+    at += typeof piece === "number" ? piece : piece.length;
+  }
+  return bytes;
+}
+
+function noParent(text: string): StoreError {
+  return new StoreError("USAGE", {
+    reason: `"${text}" has no parent to be compared with`,
+    hint: `name both: delta0 diff A ${text}`,
+  });
+}
