@@ -3,7 +3,7 @@ import { symlinkSync } from "node:fs";
 import { test } from "node:test";
 import { requireCommands, requireLxc, requireRootfs } from "../support/requirements.ts";
 import { rootfsTar } from "../support/rootfs.ts";
-import { type Block, guideBlocks, isAnswer, shownCommands } from "./guide.ts";
+import { type Block, guideBlocks, isAnswer, shownCommands, userBlocks } from "./guide.ts";
 import { openSandbox, type Sandbox } from "./sandbox.ts";
 
 /** What the guide says that this test does not run, and why. */
@@ -11,6 +11,8 @@ const NOT_RUN: readonly string[] = [
   // It installs packages of the host; the root filesystem is a fixture of the tests.
   `apt-get install lxc mmdebstrap
 mmdebstrap --variant=minbase --include=systemd-sysv,iproute2,openssh-server bookworm base.tar`,
+  // They are another user's; started-by-a-user.test.ts runs them.
+  ...userBlocks(),
 ];
 
 test("guide: every block that is not run says so, and is listed here", () => {

@@ -40,6 +40,13 @@ export function guideBlocks(): Block[] {
   return blocks;
 }
 
+/** What a user types to have containers of his own: what each of his shells begins with, then how he comes to the first. */
+export function userBlocks(): string[] {
+  const texts = guideBlocks().map(({ text }) => text);
+  const at = texts.findIndex((text) => text.includes("lxc-usernsexec"));
+  return texts.slice(at, at + 2);
+}
+
 /** Of a console block. A command goes on after a line that ends with a backslash. */
 export function shownCommands(text: string): ShownCommand[] {
   return text

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { type CliStore, DELTA0_WORDS, documentOf } from "../support/cli.ts";
 import { requireCommands, requireLxc } from "../support/requirements.ts";
 import { run } from "../support/run.ts";
-import { busyboxRootfs, lxcHost, SLEEP } from "./support.ts";
+import { userBlocks } from "./guide.ts";
+import { busyboxRootfs, lxcHost } from "./support.ts";
 
 /** As busybox has no `chown -h` for all, each line changes one thing, and sets the mtimes that it changed. */
 const SCRIPT = `set -e
@@ -18,7 +19,7 @@ const SCRIPT = `set -e
 /** A user of this host with ids for containers. */
 interface User extends AsyncDisposable {
   readonly uid: number;
-  /** A line of shell as that user, at home, with his own store; `mine` is delta0 in his user namespace. */
+  /** A line of shell as that user, at home; `mine` is delta0 in his user namespace, as docs/lxc.md has it. */
   readonly shell: (line: string) => Promise<string>;
 }
 
@@ -33,9 +34,8 @@ async function makeUser(at: CliStore): Promise<User> {
     const [uid = 0, gid = 0] = (await Promise.all(["-u", "-g"].map((what) => run("id", [what, name])))).map(Number);
     for (const directory of [home, `${home}/lxc`]) mkdirSync(directory);
     await run("chown", ["-R", `${uid}:${gid}`, home]);
-    const ranges = (kind: string, id: number): string => `-m ${kind}:0:${id}:1 -m ${kind}:1:${FIRST_ID}:65535`;
-    const head = `set -e; cd; export DELTA0_STORE=$HOME/store
-      mine() { lxc-usernsexec ${ranges("u", uid)} ${ranges("g", gid)} -- ${DELTA0_WORDS} "$@"; }`;
+    writeFileSync(`${home}/delta0`, `#!/bin/sh\nexec ${DELTA0_WORDS} "$@"\n`, { mode: 0o755 });
+    const head = `set -e; cd; PATH=$HOME:$PATH\n${guided(0)}`;
     const as = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"];
     return {
       uid,
@@ -58,17 +58,11 @@ test("user: his container, of a store in his namespace, runs, is captured with i
   await using at = await lxcHost();
   const rootfs = await busyboxRootfs(`${at.path}/rootfs`);
   await run("sh", ["-ec", MORE, "sh", rootfs]);
-  await run("tar", ["-C", rootfs, "-cf", `${at.path}/rootfs.tar`, "."]);
   await using user = await makeUser(at);
+  await run("tar", ["-C", rootfs, "-cf", `${at.path}/home/base.tar`, "."]);
   const home = `${at.path}/home`;
-  await run("sh", ["-ec", `echo "$1" >"$2"`, "sh", userConfig(user.uid), `${home}/user.conf`]);
-  // LXC takes a namespace from what a config includes, and delta0, which is inside already, does not see one.
-  writeFileSync(`${home}/template`, `lxc.include = ${home}/user.conf\nlxc.rootfs.options = userxattr\n`);
-
-  await user.shell(`mine init; mine config lxc.path $HOME/lxc; mine config lxc.template $HOME/template
-    mine import ${at.path}/rootfs.tar base; mine create base web ${SLEEP.map((word) => `'${word}'`).join(" ")}`);
+  await user.shell(guided(1));
   assert.equal(statSync(`${home}/store`).uid, user.uid);
-  await user.shell(`lxc-start -P $HOME/lxc -n web`);
   try {
     const init = (await user.shell(`lxc-info -P $HOME/lxc -n web -p -H`)).trim();
     assert.equal(statSync(`/proc/${init}`).uid, user.uid);
@@ -81,8 +75,8 @@ test("user: his container, of a store in his namespace, runs, is captured with i
   assert.deepEqual(readdirSync(`${home}/lxc/web`).sort(), ["config", "delta0", "rootfs"], "post-stop has captured it");
 
   // The same by root, in a container without a map.
-  await at.ok("import", `${at.path}/rootfs.tar`, "base");
-  await at.ok("create", "base", "web", ...SLEEP);
+  await at.ok("import", `${home}/base.tar`, "base");
+  await at.ok("create", "base", "web");
   await at.lxc("lxc-start", "web");
   await at.attach("web", SCRIPT);
   await at.lxc("lxc-stop", "web", "-k");
@@ -98,11 +92,14 @@ test("user: his container, of a store in his namespace, runs, is captured with i
 });
 
 /** For a root filesystem on which `SCRIPT` runs. */
-const MORE = `for applet in chown touch; do ln -sf busybox "$1/bin/$applet"; done
+const MORE = `mkdir "$1/sbin"; printf '#!/bin/sh\\nexec sleep 1000\\n' >"$1/sbin/init"; chmod 755 "$1/sbin/init"
+  for applet in chown touch; do ln -sf busybox "$1/bin/$applet"; done
   mkdir -p "$1/work/merged/below"; cd "$1/work"
   echo old >merged/below/file; echo old >gone; chown 33:33 merged/below/file; chmod 600 merged/below/file`;
 
-function userConfig(uid: number): string {
-  const ids = (kind: string): string[] => [`lxc.idmap = ${kind} 0 ${uid} 1`, `lxc.idmap = ${kind} 1 ${FIRST_ID} 65535`];
-  return [...ids("u"), ...ids("g")].join("\n");
+/** A block of the guide, with ids that no user of this host has. */
+function guided(index: number): string {
+  const text = userBlocks()[index];
+  assert.ok(text !== undefined);
+  return text.replaceAll("200000", String(FIRST_ID));
 }
