@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -21,7 +22,7 @@ export interface ContainerDirectoryOptions {
   readonly name: string;
   /** Names the place that the directory will have in the end, not the one where it is made. */
   readonly config: ConfigFile;
-  /** What its `rootfs` points to, for people. */
+  /** What its `rootfs` points to, for people: the topmost of the exports that it stands on. */
   readonly exportPath: string;
   /** The caller makes `delta0`, or the first start does, as the store's record of that generation says. */
   readonly delta: "none" | { readonly pending: number };
@@ -35,7 +36,6 @@ export type ContainerDirectory = OwnDirectory | ForeignDirectory;
 export interface OwnDirectory {
   readonly type: "container";
   readonly config: ConfigFile;
-  /** With one lower. */
   readonly rootfs: OverlayRootfs;
   /** The upper is to be made anew from the store's record of this generation, before anything reads or mounts it. */
   readonly pendingGeneration: number | undefined;
@@ -104,13 +104,32 @@ export function linkRootfs(directory: string, exportPath: string): void {
   replaceSymlink(directory, "rootfs", exportPath);
 }
 
+/**
+ * Makes a container's directory anew where it is gone, durably. A kill leaves one without a config, which is none to LXC.
+ *
+ * @param options `pending` is the generation of the store's record
+ */
+export function remakeContainerDirectory(
+  directory: string,
+  options: Pick<ContainerDirectoryOptions, "config" | "exportPath" | "mappedGid"> & { readonly pending: number },
+): void {
+  const { config, exportPath, mappedGid, pending } = options;
+  mkdirSync(directory);
+  if (mappedGid !== undefined) chownSync(directory, 0, mappedGid);
+  chmodSync(directory, mappedGid === undefined ? 0o770 : 0o710);
+  markPending(directory, pending);
+  replaceSymlink(directory, "rootfs", exportPath);
+  writeFileDurably(`${directory}/config`, formatConfig(config), 0o640);
+  syncPath(dirname(directory));
+}
+
 /** @throws {StoreError} FORMAT_INVALID for a `pending` that holds no generation */
 export function readContainerDirectory(directory: string): ContainerDirectory {
   const bytes = readIfThere(`${directory}/config`);
   if (bytes === undefined) return { type: "none", reason: existsSync(directory) ? "no config" : "missing" };
   const config = parseConfig(bytes);
   const rootfs = rootfsOf(config);
-  if (rootfs?.type !== "overlay" || rootfs.lowers.length !== 1) return { type: "none", reason: "foreign rootfs" };
+  if (rootfs?.type !== "overlay") return { type: "none", reason: "foreign rootfs" };
   return {
     type: "container",
     config,
@@ -122,22 +141,22 @@ export function readContainerDirectory(directory: string): ContainerDirectory {
 }
 
 /**
- * Has the container stand on another export from its next start on: a start that is under way has read its config.
+ * Has the container stand on other exports from its next start on, the topmost first: a start that is under way has read its config.
  * Durable.
  *
  * @throws {StoreError} REFUSED if LXC could not mount that, or if the directory is not a container's of ours
  */
-export function setExport(directory: string, exportPath: string): void {
+export function setLowers(directory: string, lowers: readonly string[]): void {
   const state = readContainerDirectory(directory);
   if (state.type === "none") {
     throw new StoreError("REFUSED", { reason: `${directory} is no container of delta0: ${state.reason}` });
   }
   const value = formatRootfsPath(
-    { lowers: [exportPath], upper: state.rootfs.upper },
+    { lowers, upper: state.rootfs.upper },
     getValue(state.config, "lxc.rootfs.options"),
   );
   writeConfig(`${directory}/config`, setValue(state.config, "lxc.rootfs.path", value));
-  replaceSymlink(directory, "rootfs", exportPath);
+  replaceSymlink(directory, "rootfs", lowers[0] ?? "");
 }
 
 /** Says, durably, that the upper is to be made anew from the store's record of that generation. */

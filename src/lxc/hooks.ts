@@ -110,8 +110,8 @@ hook=${hook}`;
 }
 
 /**
- * Ends the script for containers that stand on none of our exports; else sets lower, upper and dir, and exports and private to where the
- * lower is below as key. is_mapped is empty for one without an id map.
+ * Ends the script for containers that stand on anything but a stack of our exports; else sets upper and dir, the arguments to the exports, the topmost
+ * first, and exports and private to where these are below. is_mapped is empty for those without an id map.
  */
 const COMMON = `# A start from a user's shell has the user's PATH.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
@@ -125,26 +125,45 @@ case $rootfs in
 *:/*) ;;
 *) exit 0 ;;
 esac
-lower=\${rootfs%:/*}
 upper=/\${rootfs##*:/}
-case $lower in
-*\\\\*) lower=$(printf '%s\\n' "$lower" | sed 's/\\\\\\(.\\)/\\1/g') ;;
+lowers=\${rootfs%:/*}
+# Parted by colons; where any is escaped, by lines instead: no path of ours has a newline in it.
+case $lowers in
+*\\\\*)
+  lowers=$(printf '%s\\n' "$lowers" | sed 's/\\\\\\\\/\\nb/g; s/\\\\:/\\nc/g; s/\\\\\\(.\\)/\\1/g; s|:/|\\n/|g; s/\\nc/:/g; s/\\nb/\\\\/g')
+  IFS='
+'
+  ;;
+*) IFS=: ;;
 esac
+set -f
+set -- $lowers
+unset IFS
+set +f
 is_mapped=
-case $lower in
+case \${1-} in
 "$mapped"/*)
   is_mapped=yes
   exports=$mapped
   private=$private_mapped
   ;;
 esac
-key=\${lower#"$exports/"}
-tree=$key
-if [ -n "$is_mapped" ]; then tree=\${key#*/}; fi
-if [ "$key" = "$lower" ] || [ \${#tree} -ne 64 ]; then exit 0; fi
-case $tree in
-*[!0-9a-f]*) exit 0 ;;
-esac
+over=
+for lower in "$@"; do
+  key=\${lower#"$exports/"}
+  name=$key
+  if [ -n "$is_mapped" ]; then name=\${key#*/}; fi
+  tree=\${name%%.*}
+  if [ "$key" = "$lower" ] || [ "$over" = nothing ] || [ \${#tree} -ne 64 ]; then exit 0; fi
+  case $tree in
+  *[!0-9a-f]*) exit 0 ;;
+  "$over"*) ;;
+  *) exit 0 ;;
+  esac
+  over=nothing
+  if [ "$name" != "$tree" ]; then over=\${name#*.}; fi
+done
+if [ "$over" != nothing ]; then exit 0; fi
 dir=\${LXC_CONFIG_FILE%/*}
 
 say() {
@@ -176,9 +195,17 @@ function preStart(delta0: string): string {
   [ -e "$dir/pending" ] || [ -e "\${upper%/*}/pending" ]
 }
 
+# Sets missing to the first export that is not there.
+whole() {
+  for missing in "$@"; do
+    [ -d "$missing" ] || return 1
+  done
+  missing=
+}
+
 # The config may have been changed since this start has read it, and the upper with it.
 ready() {
-  [ -d "$lower" ] && [ -d "$upper" ] && ! isPending && grep -qF -- ":$rootfs" "$LXC_CONFIG_FILE"
+  whole "$@" && [ -d "$upper" ] && ! isPending && grep -qF -- ":$rootfs" "$LXC_CONFIG_FILE"
 }
 
 # LXC makes the work directory as root of the container, who may not write beside it.
@@ -189,32 +216,33 @@ go() {
   exit 0
 }
 
-if ready; then go; fi
+if ready "$@"; then go; fi
 
 # A user who may not mount gets a symlink, as from delta0.
 show() {
-  if [ -d "$lower" ] || [ ! -d "$private/$key" ] || [ ! -d "$exports" ] || [ -L "$exports" ]; then return; fi
+  if [ -z "$missing" ] || [ -L "$exports" ] || [ ! -d "$exports" ]; then return; fi
+  if [ ! -d "$private/\${missing#"$exports/"}" ]; then return; fi
   (
     flock -w 30 9
-    if [ -d "$lower" ] || mount -o bind,ro "$private" "$exports" || [ "$(id -u)" = 0 ]; then exit; fi
+    if [ -d "$missing" ] || mount -o bind,ro "$private" "$exports" || [ "$(id -u)" = 0 ]; then exit; fi
     rmdir "$exports" && ln -s "private/\${exports##*/}" "$exports"
   ) 9>>"$lock" >/dev/null 2>&1
 }
 
 # After a boot the exports are not mounted yet.
 show
-if ready; then go; fi
+if ready "$@"; then go; fi
 
 if bounded ${PRE_START_SECONDS} ${delta0} pre-start; then
   if [ -n "$said" ]; then say "$said"; fi
   # What it mounted itself is seen in its namespace alone.
-  show
-  if [ -d "$lower" ]; then go; fi
+  whole "$@" || show
+  if whole "$@"; then go; fi
 fi
 
 # LXC would make a missing upper itself, empty: the container would start without its changes.
-if [ ! -d "$lower" ]; then
-  said="cannot start: $lower is missing, and delta0 did not make it: $said"
+if ! whole "$@"; then
+  said="cannot start: $missing is missing, and delta0 did not make it: $said"
 elif [ ! -d "$upper" ]; then
   said="cannot start: $upper is missing, and delta0 did not make it: $said"
 elif isPending; then

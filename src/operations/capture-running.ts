@@ -1,7 +1,7 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
-import { partsOfKey } from "../exports/export-key.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
 import { readContainerDirectory } from "../lxc/container-directory.ts";
 import { freezeContainer, isFrozen } from "../lxc/freeze.ts";
 import type { LxcPlace } from "../lxc/lxc-calls.ts";
@@ -14,6 +14,7 @@ import { idMapOfExport } from "./id-maps.ts";
 import { dialectOf } from "./lxc-host.ts";
 import { readDelta } from "./read-delta.ts";
 import { settle } from "./settle.ts";
+import { standsOn } from "./standing.ts";
 
 /**
  * As `settle`, for whoever takes a copy of what a container holds.
@@ -38,15 +39,18 @@ export async function settleToCopy(
 async function captureRunning(context: Context, place: LxcPlace, ref: ContainerRef): Promise<ContainerRef> {
   const { name, lxcPath } = place;
   const found = readContainerDirectory(`${lxcPath}/${name}`);
-  const standsOn = found.type === "none" ? undefined : context.store.exports.keyOf(found.rootfs.lowers[0] ?? "");
-  if (found.type === "none" || standsOn === undefined)
+  const stack = standsOn(context.store, found);
+  if (found.type === "none" || stack === undefined)
     throw new StoreError("REFUSED", { reason: `${lxcPath}/${name} is not this store's any more` });
   const { upper } = found.rootfs;
-  const { tree: lower } = partsOfKey(standsOn);
-  const form = { dialect: dialectOf(found.config), idMap: idMapOfExport(standsOn, ref, found.config) };
+  const form = { dialect: dialectOf(found.config), idMap: idMapOfExport(stack[0], ref, found.config) };
   refuseHiddenLinks(upper);
-  const tree = await whileFrozen(context, place, async () => (await readDelta(context, upper, lower, form)).tree);
-  return { ...ref, lower, tree: tree.digest, captured: timestamp(), identityPending: false };
+  const tree = await whileFrozen(
+    context,
+    place,
+    async () => (await readDelta(context, upper, treeOfStack(stack), form)).tree,
+  );
+  return { ...ref, tree: tree.digest, captured: timestamp(), identityPending: false };
 }
 
 async function whileFrozen(context: Context, place: LxcPlace, read: () => Promise<Tree>): Promise<Tree> {

@@ -3,6 +3,8 @@ import { timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import type { Digest } from "../model/digest.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
+import { readContainerDirectory } from "../lxc/container-directory.ts";
 import { refuseHiddenLinks } from "../lxc/upper.ts";
 import { parseIdMap } from "../model/id-map.ts";
 import type { Losses } from "../sinks/written.ts";
@@ -14,12 +16,14 @@ import { readDelta } from "./read-delta.ts";
 import type { DeltaForm } from "./read-delta.ts";
 import { requireContainer } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
+import { directoryOf } from "./lxc-host.ts";
+import { standsOn } from "./standing.ts";
 import { settle } from "./settle.ts";
 import type { Settled } from "./container-state.ts";
 
 export interface CaptureParams {
   readonly name: string;
-  /** A delta directory over the container's lower, to be its changes from now on. Default: its own. */
+  /** A delta directory over what the container stands on, to be its changes from now on. Default: its own. */
   readonly from?: string;
   /** The marks in `from`. Default: trusted. */
   readonly dialect?: Dialect;
@@ -71,7 +75,10 @@ async function captureFrom(
   };
   refuseMounted();
   refuseHiddenLinks(directory);
-  const { tree, losses } = await readDelta(context, directory, before.ref.lower, form);
+  const own = directoryOf(name, before.ref);
+  const stack = own === undefined ? undefined : standsOn(context.store, readContainerDirectory(own));
+  const lower = stack === undefined ? before.ref.lower : treeOfStack(stack);
+  const { tree, losses } = await readDelta(context, directory, lower, form);
   refuseMounted();
   const after = { ...before.ref, tree: tree.digest, captured: timestamp() };
   await changeContainer(context, { name, before, after });

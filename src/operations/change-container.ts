@@ -1,6 +1,6 @@
 import { asStoreError, StoreError } from "../errors.ts";
 import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
-import { clearPending, markPending, readContainerDirectory, setExport } from "../lxc/container-directory.ts";
+import { clearPending, markPending, readContainerDirectory, setLowers } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { SharedUpper } from "../overlay/shared-upper.ts";
 import { prepareUpper, removeUpper, replaceUpper, usePreparedUpper } from "../lxc/upper.ts";
@@ -8,10 +8,13 @@ import { writeDelta } from "../sinks/delta.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import type { Store } from "../store.ts";
 import { diffTrees } from "../trees/diff.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
+import type { ExportStack } from "../exports/export-stack.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { warnOfLosses } from "./id-maps.ts";
-import { dialectOf, directoryOf, exportPathOf } from "./lxc-host.ts";
+import { dialectOf, directoryOf } from "./lxc-host.ts";
+import { standingOfChanged, standsOn } from "./standing.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Settled } from "./container-state.ts";
 
@@ -51,9 +54,11 @@ export async function changeContainer(context: Context, change: ContainerChange)
   announced.set(store, others.add(name));
   try {
     announceChange(name, ref, directory, ref.lxcPath);
-    const isReady = isReadyFirst && (await prepareUpperFor(context, directory, after));
+    const stack = standingFor(context.store, directory, change, after);
+    const upper = { ...after, lower: stack === undefined ? after.lower : treeOfStack(stack) };
+    const isReady = isReadyFirst && (await prepareUpperFor(context, directory, upper));
     await recordChange(context, change, after);
-    await renewDirectory(context, directory, after, isReady);
+    if (stack !== undefined) await renewDirectory(context, directory, { ...upper, stack }, isReady);
   } finally {
     others.delete(name);
   }
@@ -88,13 +93,25 @@ export function announceChange(name: string, ref: ContainerRef, directory: strin
   refuseRunning(name, "running", lxcPath);
 }
 
+/** @returns undefined if the directory is none to be changed */
+function standingFor(
+  store: Store,
+  directory: string,
+  { before, layers = [] }: ContainerChange,
+  after: ContainerRef,
+): ExportStack | undefined {
+  const found = readContainerDirectory(directory);
+  if (found.type === "none") return undefined;
+  return standingOfChanged(store, found, { before: before.ref, after, layers });
+}
+
 /** @returns false if the container has no upper yet: the next start makes it */
-async function prepareUpperFor(context: Context, directory: string, ref: ContainerRef): Promise<boolean> {
+async function prepareUpperFor(context: Context, directory: string, of: UpperOf): Promise<boolean> {
   const found = readContainerDirectory(directory);
   if (found.type === "none" || !found.hasUpper) return false;
   try {
     await prepareUpper(found.rootfs.upper, async (path) => {
-      await writeUpper(context, path, ref, dialectOf(found.config));
+      await writeUpper(context, path, of, dialectOf(found.config));
     });
   } catch (error) {
     throw asStoreError(error, `making the new delta of ${directory}`);
@@ -106,18 +123,25 @@ async function prepareUpperFor(context: Context, directory: string, ref: Contain
  * Brings an LXC directory that is pending in line with the record. A delta that is to be large, and is not prepared, waits for
  * the start.
  */
-async function renewDirectory(context: Context, directory: string, ref: ContainerRef, isReady: boolean): Promise<void> {
+async function renewDirectory(
+  context: Context,
+  directory: string,
+  of: UpperOf & Pick<ContainerRef, "identityPending"> & { readonly stack: ExportStack },
+  isReady: boolean,
+): Promise<void> {
+  const { exports } = context.store;
   try {
     const found = readContainerDirectory(directory);
     if (found.type === "none") return;
     // At no moment an old upper is over a new lower.
     if (isReady) usePreparedUpper(found.rootfs.upper);
     else removeUpper(found.rootfs.upper);
-    setExport(directory, exportPathOf(context.store, ref));
+    exports.touch([...(standsOn(context.store, found) ?? []), ...of.stack]);
+    setLowers(directory, exports.pathsOf(of.stack));
     // What gives it an identity at its start makes the upper again.
-    if (ref.identityPending) return;
+    if (of.identityPending) return;
     if (isReady) clearPending(directory);
-    else if (ref.lower === ref.tree) await makeUpper(context, directory, ref);
+    else if (of.lower === of.tree) await makeUpper(context, directory, of);
   } catch (error) {
     // It is changed all the same: the next start finds `pending`, and makes the upper as the record has it.
     const known = asStoreError(error, `renewing ${directory}`);
@@ -126,7 +150,7 @@ async function renewDirectory(context: Context, directory: string, ref: Containe
   }
 }
 
-/** What an upper is of: it shows `tree` over `lower`, with the ids of `idMap`. */
+/** What an upper is of: it shows `tree` over `lower`, the tree that it stands on, with the ids of `idMap`. */
 export type UpperOf = Pick<ContainerRef, "lower" | "tree" | "idMap">;
 
 /** Makes the upper, and says that it is as it should be. */

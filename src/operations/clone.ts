@@ -24,6 +24,7 @@ import { keptConfig } from "./kept-files.ts";
 import { settleToCopy } from "./capture-running.ts";
 import { makeCopies } from "./copy-clones.ts";
 import { expiryOf, sweepAllEphemeral, sweepNames } from "./ephemeral.ts";
+import { standsOn } from "./standing.ts";
 import { parseSnapshotName, snapshotOrigin, snapshotOwner } from "./snapshots.ts";
 
 export interface CloneParams extends LxcParams {
@@ -91,7 +92,17 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
     return { ref, names, digest: tree, lxcPath, losses };
   }
   const traits = { ephemeral, expires, idMap, identityPending };
-  await makeContainers(context, { names, origin, labels, lxcPath, configOf, traits });
+  const found = container && directoryOf(container.name, container.ref);
+  await makeContainers(context, {
+    names,
+    origin,
+    labels,
+    lxcPath,
+    configOf,
+    traits,
+    from: ref,
+    standsOn: found === undefined ? undefined : standsOn(store, readContainerDirectory(found)),
+  });
   return { ref, names, digest: original.tree, lxcPath, losses: [] };
 }
 

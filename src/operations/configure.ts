@@ -4,6 +4,7 @@ import { StoreError } from "../errors.ts";
 import { SETTINGS } from "../containers/settings.ts";
 import type { Setting } from "../containers/settings.ts";
 import type { Context } from "./context.ts";
+import { parseDuration } from "../model/duration.ts";
 import { parseIdentity } from "./identity.ts";
 
 export interface ConfigureParams {
@@ -33,7 +34,20 @@ export async function configure({ store }: Context, { key, value }: ConfigurePar
 }
 
 function checked(key: Setting, value: string): string {
-  return key === "identity" ? parseIdentity(value) : presentPath(value);
+  switch (key) {
+    case "identity":
+      return parseIdentity(value);
+    case "grace":
+      return duration(value);
+    case "lxc.path":
+    case "lxc.template":
+      return presentPath(value);
+  }
+}
+
+function duration(value: string): string {
+  if (parseDuration(value) !== undefined) return value;
+  throw new StoreError("USAGE", { reason: `"${value}" is no length of time`, hint: "a number and s, m, h, d or w" });
 }
 
 /** A relative one would mean another place from another directory. */

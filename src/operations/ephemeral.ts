@@ -8,6 +8,7 @@ import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf } from "./lxc-host.ts";
+import { standsOn } from "./standing.ts";
 import { takeAway } from "./take-away.ts";
 
 type Row = readonly [name: string, ref: ContainerRef];
@@ -86,7 +87,7 @@ export function findOver(store: Store, name: string, ref: ContainerRef, running:
   if (!ref.ephemeral) return undefined;
   const directory = directoryOf(name, ref);
   const found = directory === undefined ? undefined : readContainerDirectory(directory);
-  const isOurs = found?.type === "container" && store.exports.keyOf(found.rootfs.lowers[0] ?? "") !== undefined;
+  const isOurs = found?.type === "container" && standsOn(store, found) !== undefined;
   if (directory === undefined || ref.lxcPath === null || !isOurs)
     return isExpired(ref) ? { directory: undefined } : undefined;
   if (running.isRunning({ name, lxcPath: ref.lxcPath, upper: found.rootfs.upper })) return undefined;

@@ -25,7 +25,7 @@ export function foreignContainers(
   const found: ForeignContainer[] = [];
   for (const { name, lxcPath } of lxcContainers(store, refs)) {
     if (known.has(`${lxcPath}/${name}`)) continue;
-    const lowers = lowersOf(`${lxcPath}/${name}/config`).flatMap((lower) => store.exports.keyOf(lower) ?? []);
+    const lowers = exportsNamedIn(store, `${lxcPath}/${name}/config`);
     if (lowers.length > 0) found.push({ name, lxcPath, lowers });
   }
   return found;
@@ -40,6 +40,11 @@ export function* lxcContainers(
   for (const [, ref] of refs) if (ref.type === "container" && ref.lxcPath !== null) paths.add(ref.lxcPath);
   for (const path of [store.settings.find("lxc.path"), defaultLxcPath()]) if (path !== undefined) paths.add(path);
   for (const lxcPath of paths) for (const name of namesIn(lxcPath)) if (!name.startsWith(".")) yield { name, lxcPath };
+}
+
+/** The store's exports that an LXC config names, the topmost first; none if there is no config to read. */
+export function exportsNamedIn(store: Store, configFile: string): readonly ExportKey[] {
+  return lowersOf(configFile).flatMap((lower) => store.exports.keyOf(lower) ?? []);
 }
 
 /** Whatever it is that stands on them: an overlay of any number of lowers, or one directory. */

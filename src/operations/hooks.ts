@@ -1,9 +1,9 @@
 import { basename, dirname } from "node:path";
 import { StoreError } from "../errors.ts";
-import { partsOfKey } from "../exports/export-key.ts";
-import type { ExportKey } from "../exports/export-key.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
+import type { ExportStack } from "../exports/export-stack.ts";
 import { parseConfig } from "../lxc/config-file.ts";
-import { readContainerDirectory, setExport } from "../lxc/container-directory.ts";
+import { readContainerDirectory, setLowers } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import { runningContainers } from "../lxc/running.ts";
@@ -15,6 +15,7 @@ import { foldForStart } from "./fold.ts";
 import { idMapOfExport, warnOfLosses } from "./id-maps.ts";
 import { applyIdentity } from "./identity.ts";
 import { settle } from "./settle.ts";
+import { standsOn } from "./standing.ts";
 
 /** What LXC tells its hooks, in their environment. */
 export interface HookParams {
@@ -25,24 +26,24 @@ export interface HookParams {
 }
 
 /**
- * Gets a container ready to start: the export that it stands on, the identity that it waits for, and its upper. A container
- * the store does not know, such as a copy that lxc-copy made, gets the export alone.
+ * Gets a container ready to start: the exports that it stands on, the identity that it waits for, and its upper. A container
+ * the store does not know, such as a copy that lxc-copy made, gets the exports alone.
  *
  * @throws {StoreError} REFUSED if the upper is missing though it should hold changes: LXC would make it anew, empty
  */
 export async function preStart(context: Context, params: HookParams): Promise<void> {
   const { store } = context;
-  const key = keyOf(context, params.rootfsPath);
-  if (key === undefined) return;
-  const lower = partsOfKey(key).tree;
+  const stack = stackOf(context, params.rootfsPath);
+  if (stack === undefined) return;
+  const lower = treeOfStack(stack);
   const directory = dirname(params.configFile);
   const name = basename(directory);
   const found = readContainerDirectory(directory);
   const known = store.refs.find(name);
   const recorded = known?.type === "container" && known.lxcPath === dirname(directory) ? known : undefined;
-  const idMap = idMapOfExport(key, recorded, found.type === "none" ? parseConfig("") : found.config);
-  const made = await store.exports.ensure(lower, { idMap });
-  warnOfLosses(context, `the export of ${lower}`, made?.losses ?? []);
+  const idMap = idMapOfExport(stack[0], recorded, found.type === "none" ? parseConfig("") : found.config);
+  const made = await store.exports.ensure(stack, { idMap });
+  for (const { losses } of made) warnOfLosses(context, `the export of ${lower}`, losses);
   if (found.type === "none" || recorded === undefined) return;
   // What views changed, after they announced it.
   const isAnnounced = found.pendingGeneration !== undefined && !found.uncaptured;
@@ -50,9 +51,9 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   if (ref.identityPending && isPending(found, ref.generation))
     ref = await applyIdentity(context, name, ref, found.config);
   const upper = { lower, tree: ref.tree, idMap };
-  if (keyOf(context, `overlay:${found.rootfs.lowers[0] ?? ""}:/`) !== key) {
+  if (standsOn(store, found)?.join() !== stack.join()) {
     // This start has read its config before a command changed it: what it mounts is what counts.
-    setExport(directory, store.exports.path(key));
+    setLowers(directory, store.exports.pathsOf(stack));
     await makeUpper(context, directory, upper);
   } else if (isPending(found, ref.generation)) {
     await makeUpper(context, directory, upper);
@@ -77,17 +78,16 @@ function isPending({ pendingGeneration, uncaptured }: OwnDirectory, generation: 
   return pendingGeneration !== undefined && pendingGeneration <= generation && !uncaptured;
 }
 
-/** The export that a rootfs has as its one lower. */
-function keyOf({ store }: Context, rootfsPath: string): ExportKey | undefined {
+/** The exports that a rootfs stands on. */
+function stackOf({ store }: Context, rootfsPath: string): ExportStack | undefined {
   const rootfs = parseRootfsPath(rootfsPath.startsWith("overlay") ? rootfsPath : `overlay:${rootfsPath}`);
-  if (rootfs.type !== "overlay" || rootfs.lowers.length !== 1) return undefined;
-  return store.exports.keyOf(rootfs.lowers[0] ?? "");
+  return rootfs.type === "overlay" ? store.exports.stackOf(rootfs.lowers) : undefined;
 }
 
 function missingUpper({ store }: Context, name: string, found: OwnDirectory, tree: Digest): StoreError {
   const { entries } = store.trees.tree(tree).root.listing;
   return new StoreError("REFUSED", {
     reason: `${name}: ${found.rootfs.upper} is missing, though the store has changes of ${name} (${entries} entries in all)`,
-    hint: `put it back, or clone ${name} to have its last captured state`,
+    hint: `put it back, or have it as it was last captured: delta0 lxc repair ${name}`,
   });
 }

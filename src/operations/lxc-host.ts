@@ -3,7 +3,8 @@ import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
-import { exportKey } from "../exports/export-key.ts";
+import { partsOfKey } from "../exports/export-key.ts";
+import type { ExportStack } from "../exports/export-stack.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { getValues, parseConfig, parseSetting } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
@@ -74,20 +75,10 @@ export function directoryOf(name: string, { lxcPath }: ContainerRef): string | u
   return lxcPath === null ? undefined : `${lxcPath}/${name}`;
 }
 
-/** Where the export that a container stands on is, or will be. */
-export function exportPathOf(store: Store, { lower, idMap }: Pick<ContainerRef, "lower" | "idMap">): string {
-  return store.exports.path(exportKey(lower, idMap));
-}
-
-/** The `lxc.rootfs.path` of a container. */
-export function rootfsFor(
-  store: Store,
-  lxcPath: string,
-  name: string,
-  ref: Pick<ContainerRef, "lower" | "idMap">,
-): string {
-  const rootfs = { lowers: [exportPathOf(store, ref)], upper: `${lxcPath}/${name}/delta0` };
-  return formatRootfsPath(rootfs, ref.idMap === null ? undefined : "userxattr");
+/** The `lxc.rootfs.path` of a container that stands on these exports. */
+export function rootfsFor(store: Store, lxcPath: string, name: string, stack: ExportStack): string {
+  const rootfs = { lowers: store.exports.pathsOf(stack), upper: `${lxcPath}/${name}/delta0` };
+  return formatRootfsPath(rootfs, partsOfKey(stack[0]).map === undefined ? undefined : "userxattr");
 }
 
 /** The config of a container that is made, and not cloned from another with one. */

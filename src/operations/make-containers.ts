@@ -1,8 +1,10 @@
 import { dirname } from "node:path";
-import type { ContainerRef, Layer } from "../containers/records.ts";
+import type { ContainerRef, Layer, RefChange } from "../containers/records.ts";
 import { timestamp } from "../containers/refs.ts";
 import { asStoreError, StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
+import type { ExportStack } from "../exports/export-stack.ts";
 import { rootOf } from "../model/id-map.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import { makeContainerDirectory } from "../lxc/container-directory.ts";
@@ -12,8 +14,9 @@ import { Turns } from "../sinks/turns.ts";
 import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { requireMappable } from "./id-maps.ts";
-import { dialectOf, exportPathOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
+import { dialectOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
 import { requireFree } from "./references.ts";
+import { refuseChanged, standingOfNew } from "./standing.ts";
 
 /** What new containers begin as. */
 export interface Origin {
@@ -35,6 +38,16 @@ export interface NewContainers {
   readonly lxcPath: string | null;
   readonly configOf: (name: string, rootfs: string) => ConfigFile;
   readonly layers?: readonly Layer[];
+  /** What they are made from, for people. */
+  readonly from?: string;
+  /** What the container that they are made from stands on. */
+  readonly standsOn?: ExportStack | undefined;
+  /** Names that come to be along with them. */
+  readonly others?: readonly RefChange[];
+  /** Done with the directories when they are made, and the store does not know of them yet. */
+  readonly prepare?: (staging: Staging) => void;
+  /** Their places are taken, by what `prepare` takes away. */
+  readonly replaces?: boolean;
 }
 
 /**
@@ -44,11 +57,11 @@ export interface NewContainers {
  */
 export async function makeContainers(context: Context, options: NewContainers): Promise<void> {
   const { store, command } = context;
-  const { names, origin, labels, lxcPath, layers = [] } = options;
+  const { names, origin, labels, lxcPath, layers = [], others = [], prepare, replaces = false } = options;
   if (new Set(names).size < names.length) throw new StoreError("USAGE", { reason: "a name is given twice" });
   for (const name of names) {
     requireFree(store, name);
-    if (lxcPath !== null) requireFreeDirectory(lxcPath, name);
+    if (lxcPath !== null && !replaces) requireFreeDirectory(lxcPath, name);
   }
   const ref: ContainerRef = {
     type: "container",
@@ -63,7 +76,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
   };
   if (ref.idMap !== null && lxcPath !== null)
     requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
-  const changes = names.map((name) => ({ name, before: null, after: ref }));
+  const changes = [...names.map((name) => ({ name, before: null, after: ref })), ...others];
   if (lxcPath === null) {
     await store.change(command, changes, layers);
     return;
@@ -72,6 +85,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     installHooks(store);
     using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
     await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref);
+    prepare?.(staging);
     staging.sync();
     await store.change(command, changes, layers);
     for (const name of names) staging.publish(name);
@@ -83,13 +97,19 @@ export async function makeContainers(context: Context, options: NewContainers): 
 async function makeDirectories(
   context: Context,
   parent: string,
-  { names, lxcPath, configOf }: NewContainers & { readonly lxcPath: string },
+  options: NewContainers & { readonly lxcPath: string },
   ref: ContainerRef,
 ): Promise<void> {
   const { store, onProgress, signal } = context;
+  const { names, lxcPath, configOf, standsOn, layers = [] } = options;
+  const what = options.from ?? names[0] ?? "";
   const { idMap, generation } = ref;
-  const isPending = ref.lower !== ref.tree || ref.identityPending;
-  const exportPath = exportPathOf(store, ref);
+  const stack = standingOfNew(store, ref, { lxcPath, original: standsOn, layers });
+  refuseChanged(store, stack, what);
+  store.exports.touch(stack);
+  const upper = { lower: treeOfStack(stack), tree: ref.tree, idMap };
+  const isPending = upper.lower !== upper.tree || ref.identityPending;
+  const exportPath = store.exports.path(stack[0]);
   const delta = isPending ? { pending: generation } : "none";
   const mappedGid = idMap === null ? undefined : rootOf(idMap).gid;
   const turns = new Turns({
@@ -98,9 +118,9 @@ async function makeDirectories(
       onProgress?.({ phase: "making containers", entries, bytes: 0, totalEntries: names.length }),
   });
   for (const name of names) {
-    const config = withIdMap(configOf(name, rootfsFor(store, lxcPath, name, ref)), idMap);
+    const config = withIdMap(configOf(name, rootfsFor(store, lxcPath, name, stack)), idMap);
     makeContainerDirectory(parent, { name, config, exportPath, delta, mappedGid });
-    if (!isPending) await writeUpper(context, `${parent}/${name}/delta0`, ref, dialectOf(config));
+    if (!isPending) await writeUpper(context, `${parent}/${name}/delta0`, upper, dialectOf(config));
     turns.entries++;
     if (turns.due) await turns.rest();
   }

@@ -6,6 +6,8 @@ import { runningContainers } from "../lxc/running.ts";
 import type { Context } from "./context.ts";
 import { sweepNames } from "./ephemeral.ts";
 import { requireContainer } from "./references.ts";
+import { standsOn } from "./standing.ts";
+import { troublesOf } from "./trouble.ts";
 
 /** What became of one of many containers; the others went on. */
 export interface Outcome {
@@ -33,7 +35,8 @@ export async function requireRunnable(context: Context, names: readonly string[]
   const running = runningContainers();
   const containers: Runnable[] = [];
   for (const name of new Set(names)) {
-    const { lxcPath } = await requireContainer(store, name);
+    const ref = await requireContainer(store, name);
+    const { lxcPath } = ref;
     if (lxcPath === null)
       throw new StoreError("REFUSED", {
         reason: `${name} has no LXC directory`,
@@ -41,11 +44,14 @@ export async function requireRunnable(context: Context, names: readonly string[]
       });
     const directory = `${lxcPath}/${name}`;
     const found = readContainerDirectory(directory);
-    if (found.type === "none" || store.exports.keyOf(found.rootfs.lowers[0] ?? "") === undefined)
+    if (found.type === "none" || standsOn(store, found) === undefined) {
+      const state = found.type === "none" && found.reason === "missing" ? "missing" : "foreign";
+      const trouble = troublesOf(store, [[name, { ref, state }]]).get(name);
       throw new StoreError("REFUSED", {
-        reason: `${directory} is ${found.type === "none" ? found.reason : "not this store's"}`,
-        hint: `clone ${name} to have its last captured state`,
+        reason: `${name}: ${trouble?.what ?? state}`,
+        ...(trouble && { hint: trouble.remedy }),
       });
+    }
     const isRunning = running.isRunning({ name, lxcPath, upper: found.rootfs.upper });
     containers.push({ name, lxcPath, directory, found, isRunning });
   }

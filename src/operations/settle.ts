@@ -1,18 +1,25 @@
 import type { ContainerRef } from "../containers/records.ts";
 import { refVersion, timestamp } from "../containers/refs.ts";
 import { isStoreError, StoreError } from "../errors.ts";
-import { partsOfKey } from "../exports/export-key.ts";
-import type { ExportKey } from "../exports/export-key.ts";
+import { treeOfStack } from "../exports/export-stack.ts";
+import type { ExportStack } from "../exports/export-stack.ts";
 import { clearPending, markPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { RunningContainers } from "../lxc/running.ts";
-import { beginCapture, captureIsWhole, dropPreparedUpper, finishCapture, isUncaptured } from "../lxc/upper.ts";
+import {
+  beginCapture,
+  captureIsWhole,
+  dropPreparedUpper,
+  finishCapture,
+  isEmptyUpper,
+  isUncaptured,
+} from "../lxc/upper.ts";
 import { isBeingChanged } from "./change-container.ts";
 import { sweepEphemeral } from "./ephemeral.ts";
 import { foldUpper } from "./fold.ts";
 import { readDelta } from "./read-delta.ts";
-import type { Settled } from "./container-state.ts";
+import type { ContainerState, Settled } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { idMapOfExport, warnOfOtherIdMap } from "./id-maps.ts";
@@ -20,6 +27,8 @@ import { dialectOf, directoryOf } from "./lxc-host.ts";
 import { parsePastName } from "./past.ts";
 import { resolveRef } from "./references.ts";
 import type { Resolved } from "./references.ts";
+import { standsOn } from "./standing.ts";
+import { warnOfTrouble } from "./trouble.ts";
 
 export interface SettleOptions {
   /** One look at the host serves many containers. */
@@ -69,28 +78,42 @@ export async function settleDirectory(
   const found = readContainerDirectory(directory);
   if (found.type === "none") return { ref, state: found.reason === "missing" ? "missing" : "foreign" };
   // Beside `delta0` also stands what lxc-copy -s makes: by its lower it is told whether it is ours.
-  const standsOn = store.exports.keyOf(found.rootfs.lowers[0] ?? "");
-  if (standsOn === undefined) return { ref, state: "foreign" };
+  const stack = standsOn(store, found);
+  if (stack === undefined) return { ref, state: "foreign" };
   const place = { name, lxcPath: ref.lxcPath, upper: found.rootfs.upper };
-  if ((options.running ?? runningContainers()).isRunning(place)) return { ref, state: "running" };
+  const as = (state: ContainerState): Settled => {
+    warnOfOtherIdMap(context, name, found.config, ref.idMap);
+    return { ref, state };
+  };
+  if ((options.running ?? runningContainers()).isRunning(place)) return as("running");
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
-    if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return { ref, state: "stopped" };
+    if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return as("stopped");
     // Announced for what the upper in the store holds: that is folded next.
-    if (store.uppers.mayChange(name, refVersion(ref))) return { ref, state: "stopped" };
+    if (store.uppers.mayChange(name, refVersion(ref))) return as("stopped");
     // A change that was announced and never made: the delta directory is as it was.
     dropPreparedUpper(found.rootfs.upper);
     clearPending(directory);
   }
   if (!found.hasUpper) {
-    warn(context, `${name}: ${found.rootfs.upper} is missing; what follows is as of the last capture`);
-    return { ref, state: "stopped" };
+    warn(
+      context,
+      `${name}: ${found.rootfs.upper} is missing; what follows is as of the last capture: ${REPAIR} ${name}`,
+    );
+    return as("stopped");
   }
   // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
-  if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) return { ref, state: "stopped" };
+  if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) {
+    if (ref.tree !== treeOfStack(stack) && isEmptyUpper(found.rootfs.upper))
+      warn(context, `${name}: ${found.rootfs.upper} is empty, though the store has changes of it: ${REPAIR} ${name}`);
+    return as("stopped");
+  }
   const command = options.isAsked === true ? context.command : undefined;
-  return await captureUpper(context, { name, ref, directory, found, standsOn, command });
+  return await captureUpper(context, { name, ref, directory, found, stack, command });
 }
+
+/** Makes an upper anew. */
+const REPAIR = "delta0 lxc repair";
 
 /** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
 export async function settledRef(context: Context, text: string): Promise<Resolved> {
@@ -98,7 +121,9 @@ export async function settledRef(context: Context, text: string): Promise<Resolv
   const resolved = await resolveRef(context.store, text);
   if (resolved.kind !== "container") return resolved;
   const { name } = resolved;
-  const { ref, state } = await settle(context, name, resolved.ref);
+  const settled = await settle(context, name, resolved.ref);
+  warnOfTrouble(context, [[name, settled]]);
+  const { ref, state } = settled;
   if (state === "running") warn(context, `${name} is running: as of the last capture, ${ref.captured ?? "never"}`);
   return { kind: "container", name, ref, tree: ref.tree };
 }
@@ -115,18 +140,18 @@ interface Capture {
   readonly ref: ContainerRef;
   readonly directory: string;
   readonly found: OwnDirectory;
-  readonly standsOn: ExportKey;
+  readonly stack: ExportStack;
   /** What asked for it; undefined if nobody did. */
   readonly command: string | undefined;
 }
 
 async function captureUpper(
   context: Context,
-  { name, ref, directory, found, standsOn, command }: Capture,
+  { name, ref, directory, found, stack, command }: Capture,
 ): Promise<Settled> {
   const { upper } = found.rootfs;
-  const lower = partsOfKey(standsOn).tree;
-  const idMap = idMapOfExport(standsOn, ref, found.config);
+  const lower = treeOfStack(stack);
+  const idMap = idMapOfExport(stack[0], ref, found.config);
   warnOfOtherIdMap(context, name, found.config, idMap);
   const { store } = context;
   let begun = false;
@@ -135,8 +160,8 @@ async function captureUpper(
     begun = beginCapture(upper);
     const { tree, losses } = await readDelta(context, upper, lower, { dialect: dialectOf(found.config), idMap });
     if (!isWhole()) return { ref, state: "running" };
-    if (!begun && lower === ref.lower && tree.digest === ref.tree) return { ref, state: "stopped" };
-    const captured = { ...ref, lower, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
+    if (!begun && tree.digest === ref.tree) return { ref, state: "stopped" };
+    const captured = { ...ref, tree: tree.digest, generation: ref.generation + 1, captured: timestamp() };
     if (store.uppers.mayChange(name, refVersion(ref)))
       warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
     const change = { name, before: ref, after: captured, ...(command === undefined && { byItself: true as const }) };

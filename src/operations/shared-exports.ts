@@ -1,21 +1,24 @@
-import type { Ref } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
-import { exportKey, partsOfKey } from "../exports/export-key.ts";
+import { partsOfKey } from "../exports/export-key.ts";
 import type { ExportKey } from "../exports/export-key.ts";
 import type { Digest } from "../model/digest.ts";
 import { formatIdMap } from "../model/id-map.ts";
 import { displayName } from "../model/name.ts";
-import { mountedOverlays } from "../sys/mounts.ts";
 import type { Context } from "./context.ts";
-import { foreignContainers } from "./foreign.ts";
+import { ExportUsers } from "./export-users.ts";
 import { resolveRef } from "./references.ts";
 
 export interface ExportItem {
+  /** The tree that it shows, together with what it lies over. */
   readonly digest: Digest;
+  /** The first digits of the tree that it lies over, and shows the changes of; null for a whole one. */
+  readonly over: string | null;
   /** Whose ids it has, as `parseIdMap` takes them; empty for none, null if it cannot be told. */
   readonly idMap: readonly string[] | null;
   readonly path: string;
   readonly entries: number;
+  /** What its files and directories take; null if it cannot be told. Blocks that it shares with others are counted in each. */
+  readonly diskBytes: number | null;
   /** Containers whose configs name it. */
   readonly users: readonly string[];
   /** An overlay stands on it now. */
@@ -24,20 +27,32 @@ export interface ExportItem {
   readonly changed: readonly string[] | null;
 }
 
+export interface ListExportsParams {
+  /** Those of these trees. Default: all. */
+  readonly refs?: readonly string[] | undefined;
+}
+
 /** The shared exports, each walked to see whether it is as it was made. */
-export async function listExports(context: Context): Promise<ExportItem[]> {
-  const { store } = context;
-  const users = await usersOfExports(context);
-  const overlays = mountedOverlays();
-  return Array.from(store.exports.list(), ({ key, tree, idMap, entries, changed }) => ({
-    digest: tree,
-    idMap: idMap === null ? [] : idMap === undefined ? null : formatIdMap(idMap),
-    path: store.exports.path(key),
-    entries,
-    users: users.get(key) ?? [],
-    mounted: overlays.hasLower(store.exports.path(key)),
-    changed: changed?.map(displayName) ?? null,
-  }));
+export async function listExports(context: Context, params: ListExportsParams = {}): Promise<ExportItem[]> {
+  const { exports } = context.store;
+  const users = await ExportUsers.find(context);
+  const keys = params.refs === undefined ? exports.keys() : await keysOf(context, params.refs);
+  return keys.map((key) => {
+    const { entries, header, changed } = exports.check(key);
+    const { tree, over, map } = partsOfKey(key);
+    const idMap = map === undefined ? [] : header?.idMap ? formatIdMap(header.idMap) : null;
+    return {
+      digest: tree,
+      over: over ?? null,
+      idMap,
+      path: exports.path(key),
+      entries,
+      diskBytes: header?.diskBytes ?? null,
+      users: users.of(key),
+      mounted: users.isMounted(key),
+      changed: changed?.map(displayName) ?? null,
+    };
+  });
 }
 
 export interface UnexportParams {
@@ -50,47 +65,74 @@ export async function unexport(
   context: Context,
   params: UnexportParams,
 ): Promise<{ readonly removed: readonly Digest[] }> {
-  const { store } = context;
-  const users = await usersOfExports(context);
-  const overlays = mountedOverlays();
+  const { exports } = context.store;
+  const users = await ExportUsers.find(context);
+  const wanted = params.refs === undefined ? undefined : await keysOf(context, params.refs);
+  for (const key of wanted ?? []) {
+    if (!users.isUsed(key)) continue;
+    const by = users.of(key);
+    throw new StoreError("REFUSED", {
+      reason: `the export of ${partsOfKey(key).tree} is in use by ${by.length === 0 ? "a mount" : by.join(", ")}`,
+      hint: "remove these containers first",
+    });
+  }
+  const unwanted = wanted ?? exports.keys().filter((key) => !users.isUsed(key));
+  for (const key of unwanted) exports.remove(key);
+  return { removed: treesOf(unwanted) };
+}
+
+export interface ExportsRepaired {
+  readonly repaired: readonly Digest[];
+}
+
+/**
+ * Makes shared exports as they were that somebody changed, by writing what was changed of them.
+ *
+ * @throws {StoreError} REFUSED while an overlay stands on one, or if it cannot be told which ids one had
+ */
+export async function repairExports(context: Context, params: ListExportsParams = {}): Promise<ExportsRepaired> {
+  const { store, signal, onProgress } = context;
+  const { exports } = store;
+  const users = await ExportUsers.find(context);
+  const keys = params.refs === undefined ? exports.keys() : await keysOf(context, params.refs);
+  const changed = keys.map((key) => exports.check(key)).filter(({ changed }) => changed?.length !== 0);
+  const repairs: Parameters<typeof exports.repair>[0][] = [];
+  for (const { key, header } of changed) {
+    const { tree, over, map } = partsOfKey(key);
+    if (users.isMounted(key))
+      throw new StoreError("REFUSED", {
+        reason: `the export of ${tree} was changed, and containers run on it`,
+        hint: `stop them first: ${users.of(key).join(", ")}`,
+      });
+    const below = header?.over ?? (over === undefined ? null : (await store.treesByPrefix(over))[0]);
+    if (below === undefined || (header === undefined && map !== undefined))
+      throw new StoreError("REFUSED", {
+        reason: `the export of ${tree} has lost its manifest, which said whose ids it has`,
+        hint: "remove the containers on it, and then the export: delta0 unexport",
+      });
+    repairs.push({ key, over: below, idMap: header?.idMap ?? null });
+  }
+  for (const repair of repairs)
+    await exports.repair(repair, {
+      signal,
+      onProgress: (progress) => onProgress?.({ phase: "repairing", ...progress }),
+    });
+  return { repaired: treesOf(repairs.map(({ key }) => key)) };
+}
+
+/** @throws {StoreError} NOT_FOUND if there is none of one of these trees */
+async function keysOf({ store }: Context, refs: readonly string[]): Promise<ExportKey[]> {
   const present = store.exports.keys();
-  const isUsed = (key: ExportKey): boolean => users.has(key) || overlays.hasLower(store.exports.path(key));
-  const unwanted = new Set(params.refs === undefined ? present.filter((key) => !isUsed(key)) : []);
-  for (const text of params.refs ?? []) {
+  const found = new Set<ExportKey>();
+  for (const text of refs) {
     const { tree } = await resolveRef(store, text);
     const keys = present.filter((key) => partsOfKey(key).tree === tree);
     if (keys.length === 0) throw new StoreError("NOT_FOUND", { what: `${text} is not exported` });
-    const used = keys.find(isUsed);
-    if (used !== undefined)
-      throw new StoreError("REFUSED", {
-        reason: `the export of ${text} is in use by ${(users.get(used) ?? ["a mount"]).join(", ")}`,
-        hint: "remove these containers first",
-      });
-    for (const key of keys) unwanted.add(key);
+    for (const key of keys) found.add(key);
   }
-  for (const key of unwanted) store.exports.remove(key);
-  return { removed: [...new Set(Array.from(unwanted, (key) => partsOfKey(key).tree))] };
+  return [...found];
 }
 
-/** By the export that they stand on: the store's containers with LXC directories, and others that stand on our exports. */
-async function usersOfExports(context: Context): Promise<Map<ExportKey, string[]>> {
-  const { store } = context;
-  const users = new Map<ExportKey, string[]>();
-  const add = (key: ExportKey, name: string): void => {
-    const names = users.get(key);
-    if (names === undefined) users.set(key, [name]);
-    else names.push(name);
-  };
-  const refs: [name: string, ref: Ref][] = [];
-  for await (const [name, ref] of store.refs.list((_name, error) => raise(error))) {
-    refs.push([name, ref]);
-    if (ref.type === "container" && ref.lxcPath !== null) add(exportKey(ref.lower, ref.idMap), name);
-  }
-  for (const { name, lowers } of foreignContainers(store, refs)) for (const lower of new Set(lowers)) add(lower, name);
-  return users;
-}
-
-/** A container that cannot be read may use any export: none may go. */
-function raise(error: StoreError): never {
-  throw error;
+function treesOf(keys: readonly ExportKey[]): Digest[] {
+  return [...new Set(keys.map((key) => partsOfKey(key).tree))];
 }

@@ -3,10 +3,10 @@ import type { Dialect } from "../format/overlay-xattrs.ts";
 import { shiftedOut } from "../format/shift-ids.ts";
 import type { IdMap } from "../model/id-map.ts";
 import { TreeWriter } from "./tree-writer.ts";
-import type { TurnOptions } from "./turns.ts";
+import type { TreeWriterOptions } from "./tree-writer.ts";
 import type { Written } from "./written.ts";
 
-export interface DeltaOptions extends TurnOptions {
+export interface DeltaOptions extends TreeWriterOptions {
   /** Of the overlay mounts it is for: `trusted` unless they have the option `userxattr`. */
   readonly dialect?: Dialect | undefined;
   /** As in `WriteOptions`. */

@@ -3,10 +3,10 @@ import { shiftedOut } from "../format/shift-ids.ts";
 import type { Change, ContentReader } from "../model/change.ts";
 import type { IdMap } from "../model/id-map.ts";
 import { TreeWriter } from "./tree-writer.ts";
-import type { TurnOptions } from "./turns.ts";
+import type { TreeWriterOptions } from "./tree-writer.ts";
 import type { Written } from "./written.ts";
 
-export interface WriteOptions extends TurnOptions {
+export interface WriteOptions extends TreeWriterOptions {
   /**
    * Owners, devices, `trusted.*` and `security.*` attributes are left out, and do not count as losses. Set-id bits go
    * with the owner they were meant for.

@@ -8,6 +8,7 @@ import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { PathWalker } from "../sys/path-walker.ts";
 import { PAGE_BYTES } from "./data-runs.ts";
 import { writeContent } from "./file-content.ts";
+import type { FilesAtHand } from "./files-at-hand.ts";
 import { MetadataSetter } from "./metadata-setter.ts";
 import type { Rules } from "./metadata-setter.ts";
 import { nodeIn, openFile } from "./settable.ts";
@@ -15,6 +16,10 @@ import { Turns } from "./turns.ts";
 import type { TurnOptions } from "./turns.ts";
 import { LossTally } from "./written.ts";
 import type { LossKind, Written } from "./written.ts";
+
+export interface TreeWriterOptions extends TurnOptions {
+  readonly files?: FilesAtHand | undefined;
+}
 
 /** A directory that waits for its metadata. Known by those above: the paths of a deep tree are far longer than the tree. */
 interface Open {
@@ -38,6 +43,7 @@ export class TreeWriter implements Disposable {
   readonly #linker: PathWalker;
   readonly #content: ContentReader;
   readonly #rules: Rules;
+  readonly #files: FilesAtHand | undefined;
   readonly #turns: Turns;
   readonly #losses = new LossTally();
   readonly #omitted = new LossTally();
@@ -52,23 +58,30 @@ export class TreeWriter implements Disposable {
   readonly #linkSources = new Map<TreePath, TreePath>();
   #whiteout: TreePath | undefined;
 
-  private constructor(root: DirectoryHandle, target: string, content: ContentReader, rules: Rules, turns: Turns) {
+  private constructor(
+    root: DirectoryHandle,
+    target: string,
+    content: ContentReader,
+    rules: Rules,
+    { turns, files }: { readonly turns: Turns; readonly files: FilesAtHand | undefined },
+  ) {
     this.#root = root;
     this.#walker = PathWalker.open(root);
     this.#linker = PathWalker.open(root);
     this.#content = content;
     this.#rules = rules;
+    this.#files = files;
     this.#turns = turns;
     this.#metadata = new MetadataSetter(target, rules, this.#losses, this.#omitted);
     this.#pageBytes = Math.min(PAGE_BYTES, statfsSync(target).bsize);
   }
 
   /**
-   * Makes the directory `target`, whose parent exists. Borrows `content`.
+   * Makes the directory `target`, whose parent exists. Borrows `content` and `files`.
    *
    * @throws {StoreError} EXISTS, NOT_PERMITTED
    */
-  static make(target: string, content: ContentReader, rules: Rules, options: TurnOptions): TreeWriter {
+  static make(target: string, content: ContentReader, rules: Rules, options: TreeWriterOptions): TreeWriter {
     const turns = new Turns(options);
     try {
       mkdirSync(target, { mode: 0o700 });
@@ -78,7 +91,7 @@ export class TreeWriter implements Disposable {
     const root = DirectoryHandle.open(target);
     try {
       disinherit(root);
-      return new TreeWriter(root, target, content, rules, turns);
+      return new TreeWriter(root, target, content, rules, { turns, files: options.files });
     } catch (error) {
       root.close();
       throw error;
@@ -225,7 +238,15 @@ export class TreeWriter implements Disposable {
   }
 
   async #makeFile(path: TreePath, node: FileNode): Promise<void> {
-    const fd = this.#walker.current.create(baseName(path), 0o600);
+    const directory = this.#walker.current;
+    const name = baseName(path);
+    const made = this.#files?.make(path, node, directory, name);
+    if (made !== undefined) {
+      this.#turns.bytes += node.content.size;
+      if (made === "content") this.#metadata.set(nodeIn(directory, name), node, path);
+      return;
+    }
+    const fd = directory.create(name, 0o600);
     try {
       await writeContent(fd, node.content, this.#content, this.#pageBytes, this.#turns);
       this.#metadata.set(openFile(fd), node, path);

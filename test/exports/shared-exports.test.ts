@@ -14,11 +14,12 @@ test("shared export: is the tree, made once however often and by however many it
   const path = exports.path(digest);
   assert.ok(!existsSync(path));
   assert.deepEqual(exports.keys(), []);
-  const made = await Promise.all([exports.ensure(digest), exports.ensure(digest)]);
-  assert.equal(made.filter((written) => written !== undefined).length, 1);
+  const made = await Promise.all([exports.ensure([digest]), exports.ensure([digest])]);
+  assert.equal(made.filter((written) => written.length > 0).length, 1);
   assert.deepEqual(await compareManifests(at.source, path), []);
+  assert.deepEqual((await listExports(at.context))[0]?.changed, []);
   const { ino } = lstatSync(path);
-  assert.equal(await exports.ensure(digest), undefined);
+  assert.deepEqual(await exports.ensure([digest]), []);
   assert.equal(lstatSync(path).ino, ino);
   assert.deepEqual(exports.keys(), [digest]);
   assert.equal(exports.keyOf(path), digest);
@@ -29,13 +30,13 @@ test("shared export: is the tree, made once however often and by however many it
 
 test("shared export: of a tree that the store does not have, or cannot read, nothing is left", async () => {
   await using at = await openTestHost();
-  await assert.rejects(at.store.exports.ensure("0".repeat(64) as never), { code: "NODE_MISSING" });
+  await assert.rejects(at.store.exports.ensure(["0".repeat(64) as never]), { code: "NODE_MISSING" });
   const { digest } = await importLayer(at.context, { source: at.source, name: "base" });
   const signal = AbortSignal.abort(new Error("enough"));
-  await assert.rejects(at.store.exports.ensure(digest, { signal }), /enough/);
+  await assert.rejects(at.store.exports.ensure([digest], { signal }), /enough/);
   assert.deepEqual(at.store.exports.keys(), []);
   assertNothingHalfMade(at);
-  assert.notEqual(await at.store.exports.ensure(digest), undefined);
+  assert.equal((await at.store.exports.ensure([digest])).length, 1);
 });
 
 test("shared export: a hidden name, as a kill leaves one, is no export, and is gone with the next opening", async () => {
@@ -46,7 +47,7 @@ test("shared export: a hidden name, as a kill leaves one, is no export, and is g
   writeFileSync(`${hidden}/below/file`, "");
   for (const directory of [`${hidden}/below`, hidden]) chmodSync(directory, 0o500);
   assert.deepEqual(at.store.exports.keys(), []);
-  await at.store.exports.ensure(digest);
+  await at.store.exports.ensure([digest]);
   at.store.exports.sweep();
   assert.deepEqual(readdirSync(at.store.paths.privateExports), [digest]);
 });
@@ -54,7 +55,7 @@ test("shared export: a hidden name, as a kill leaves one, is no export, and is g
 test("exports: what somebody changed in one is named, whatever it was", async () => {
   await using at = await openTestHost();
   const { digest } = await importLayer(at.context, { source: at.source, name: "base" });
-  await at.store.exports.ensure(digest);
+  await at.store.exports.ensure([digest]);
   const inside = `${at.store.paths.privateExports}/${digest}`;
   const changed = async (): Promise<readonly string[] | null | undefined> =>
     (await listExports(at.context))[0]?.changed;
@@ -83,7 +84,7 @@ test("exports: users are told, one in use is kept, those that nobody uses go", a
   for (const name of ["a", "b"]) await create(context, { source: "base", name, lxcPath, ...FOR_ANYBODY });
   await create(context, { source: "other", name: "stored", noLxc: true });
   await startContainer(context, "a");
-  await at.store.exports.ensure(other.digest);
+  await at.store.exports.ensure([other.digest]);
   const items = await listExports(context);
   assert.deepEqual(
     items.map(({ digest, entries, users, mounted }) => [digest, entries, users, mounted]),
@@ -103,7 +104,7 @@ test("exports: users are told, one in use is kept, those that nobody uses go", a
   assert.deepEqual(await unexport(context, { refs: ["base", base.digest, "base"] }), { removed: [base.digest] });
   assert.deepEqual(at.store.exports.keys(), []);
   assert.deepEqual(readdirSync(at.store.paths.manifests), []);
-  await at.store.exports.ensure(base.digest);
+  await at.store.exports.ensure([base.digest]);
   assert.deepEqual(await compareManifests(at.source, at.store.exports.path(base.digest)), []);
 });
 
@@ -137,7 +138,7 @@ test("exports: who may mount sees them read-only, others by a symlink; a kill be
   const { digest } = await importLayer(at.context, { source: at.source, name: "base" });
   const { exports } = at.store.paths;
   rmdirSync(exports);
-  await at.store.exports.ensure(digest);
+  await at.store.exports.ensure([digest]);
   const file = `${at.store.exports.path(digest)}/etc/hosts`;
   assert.equal(await readFile(file, "utf8"), "127.0.0.1 localhost\n");
   if (lstatSync(exports).isSymbolicLink()) assert.ok(!isRoot());

@@ -7,7 +7,7 @@ import {
   makeContainerDirectory,
   markPending,
   readContainerDirectory,
-  setExport,
+  setLowers,
 } from "../../src/lxc/container-directory.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -78,12 +78,11 @@ test("container directory: what is none of ours says why", async () => {
   for (const line of [
     "",
     "lxc.rootfs.path = dir:/a",
-    "lxc.rootfs.path = overlay:/a:/b:/c",
     "lxc.rootfs.path = zfs:a",
   ]) {
     writeFileSync(`${directory}/config`, line);
     assert.equal(reason(), "foreign rootfs");
-    assert.throws(() => setExport(directory, "/exports/b"), { code: "REFUSED" });
+    assert.throws(() => setLowers(directory, ["/exports/b"]), { code: "REFUSED" });
   }
 });
 
@@ -92,11 +91,11 @@ test("container directory: another export is named in config and symlink, and th
   const directory = make(temporary.path, "web", "none");
   const moved = `lxc.rootfs.path = overlayfs:/exports/a:${directory}/overlay/delta\nlxc.rootfs.options = userxattr\n`;
   writeFileSync(`${directory}/config`, moved);
-  setExport(directory, "/ex ports/ä:b");
+  setLowers(directory, ["/ex ports/ä:b"]);
   const config = parseConfig(readFileSync(`${directory}/config`));
   assert.equal(getValue(config, "lxc.rootfs.path"), `overlay:/ex ports/ä\\:b:${directory}/overlay/delta`);
   assert.equal(readlinkSync(`${directory}/rootfs`, "utf8"), "/ex ports/ä:b");
   assert.equal(modeOf(`${directory}/config`), "640");
   assert.deepEqual(readdirSync(directory).sort(), ["config", "rootfs"]);
-  assert.throws(() => setExport(directory, `/${"x".repeat(4000)}`), { code: "REFUSED" });
+  assert.throws(() => setLowers(directory, [`/${"x".repeat(4000)}`]), { code: "REFUSED" });
 });

@@ -64,7 +64,7 @@ test("capture: what the delta lies over is what the config names, whatever the r
   mkdirSync(`${at.lxcPath}/web/work`);
   const { digest } = await capture(at.context, { name: "web" });
   const { container, files } = await show(at.context, { ref: "web" });
-  assert.deepEqual([container?.lower, files], [ref.lower, 7]);
+  assert.deepEqual([container?.lower, files], [other.digest, 7]);
   assert.notEqual(digest, ref.lower);
 });
 

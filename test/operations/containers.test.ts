@@ -158,6 +158,7 @@ test("configure: LXC path and template are kept, told, used, and go back to thei
     [
       ["lxc.path", at.lxcPath],
       ["lxc.template", template],
+      ["grace", null],
       ["identity", null],
     ],
   );

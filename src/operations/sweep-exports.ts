@@ -1,0 +1,37 @@
+import type { ExportKey } from "../exports/export-key.ts";
+import type { Store } from "../store.ts";
+import { parseDuration } from "../model/duration.ts";
+import type { Context } from "./context.ts";
+import { ExportUsers } from "./export-users.ts";
+
+/**
+ * Removes the shared exports that nothing has used for the store's grace period. Those that are in use are noted to be: so this looks at
+ * containers' configs about once in a period, and costs nothing else.
+ */
+export async function sweepExports(context: Context): Promise<{ readonly removed: readonly ExportKey[] }> {
+  const { exports, settings } = context.store;
+  const before = Date.now() - (parseDuration(settings.find("grace") ?? "") ?? DEFAULT_GRACE_MS);
+  const isOld = (key: ExportKey): boolean => (exports.lastUsed(key) ?? 0) < before;
+  if (!exports.keys().some(isOld)) return { removed: [] };
+  const users = await ExportUsers.find(context);
+  const [used, unused] = [new Set<ExportKey>(), new Set<ExportKey>()];
+  for (const key of exports.keys()) (users.isUsed(key) ? used : unused).add(key);
+  exports.touch(used);
+  const removed = [...unused].filter(isOld);
+  for (const key of removed) exports.remove(key);
+  return { removed };
+}
+
+const DEFAULT_GRACE_MS = 24 * 3600 * 1000;
+
+export interface ExportSpace {
+  readonly exports: number;
+  /** What their files and directories take. Blocks that exports share are counted in each. */
+  readonly diskBytes: number;
+}
+
+/** As they were made, without a walk. One whose manifest is lost counts for nothing. */
+export function exportSpace({ exports }: Store, keys: readonly ExportKey[] = exports.keys()): ExportSpace {
+  const diskBytes = keys.reduce((sum, key) => sum + (exports.headerOf(key)?.diskBytes ?? 0), 0);
+  return { exports: keys.length, diskBytes };
+}
