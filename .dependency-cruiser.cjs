@@ -7,7 +7,7 @@
 const BASE = ["errors.ts", "model/", "format/", "sys/"];
 const STORE = [...BASE, "kv/", "chunks/", "trees/"];
 const EDGES = ["sources/", "sinks/", "lxc/"];
-const PARTS_OF_A_STORE = [...STORE, "overlay/", "containers/", ...EDGES, "store-paths.ts", "exports/"];
+const PARTS_OF_A_STORE = [...STORE, "overlay/", "containers/", ...EDGES, "store-paths.ts", "exports/", "transfer/"];
 
 const IMPORTS = {
   "errors.ts": [],
@@ -24,6 +24,7 @@ const IMPORTS = {
   "lxc/": BASE,
   "store-paths.ts": [],
   "exports/": [...STORE, "sinks/", "store-paths.ts"],
+  "transfer/": [...STORE, "containers/", "sources/"],
   "store.ts": PARTS_OF_A_STORE,
   "operations/": [...PARTS_OF_A_STORE, "store.ts"],
   "index.ts": [...PARTS_OF_A_STORE, "store.ts", "operations/"],

@@ -159,10 +159,24 @@ export class Store implements AsyncDisposable {
   }
 
   async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
+    await this.#flush();
+    await this.refs.change(command, changes, layers);
+  }
+
+  /**
+   * Makes trees and content that no name reaches yet durable: what would be too much to be kept in memory up to the `change` that
+   * names it. What is put must reach nothing that is not.
+   */
+  async flush(): Promise<void> {
+    const flush = this.#lastChange.then(() => this.#flush());
+    this.#lastChange = flush.catch(() => undefined);
+    await flush;
+  }
+
+  async #flush(): Promise<void> {
     const newChunks = await this.chunks.flush();
     const newNodes = await this.nodes.flush();
     if (newChunks || newNodes) await this.#meta.barrier();
-    await this.refs.change(command, changes, layers);
   }
 
   /** Trees whose digests begin with these hex digits, at least 8. */

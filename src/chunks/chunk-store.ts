@@ -104,11 +104,33 @@ export class ChunkStore implements Chunks {
     const digest = digestOf(bytes);
     if (this.#unwritten.has(digest) || this.claim(digest)) return digest;
     const plain = Uint8Array.from(bytes);
+    this.#enqueue(digest, plain, compressed(digest, plain));
+    return digest;
+  }
+
+  /**
+   * As `put`, of a chunk that another store compressed, once it is proven.
+   *
+   * @param frame of any origin; borrowed during the call
+   * @throws {StoreError} CHUNK_CORRUPT if it is not what it says
+   */
+  putFrame(frame: Frame): void {
+    if (this.#failure) throw this.#failure.error;
+    const { digest, codec, plainBytes } = frame;
+    if (this.#unwritten.has(digest) || this.claim(digest)) return;
+    if (plainBytes === 0 || plainBytes > BLOCK_BYTES || (codec === CODEC.raw && frame.stored.length !== plainBytes))
+      throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${plainBytes} bytes` });
+    const stored = Uint8Array.from(frame.stored);
+    const plain = plainOf(stored, frame, digest, undefined);
+    requireDigest(plain, digest);
+    this.#enqueue(digest, plain, { digest, codec, plainBytes, stored });
+  }
+
+  #enqueue(digest: Digest, plain: Uint8Array, frame: Frame | Promise<Frame>): void {
     this.#unwritten.set(digest, plain);
-    this.#queue.set(digest, { plainBytes: plain.length, frame: compressed(digest, plain) });
+    this.#queue.set(digest, { plainBytes: plain.length, frame });
     this.#queuedBytes += plain.length;
     this.#working ??= this.#work();
-    return digest;
   }
 
   /**
@@ -118,7 +140,7 @@ export class ChunkStore implements Chunks {
    */
   claim(digest: Digest): boolean {
     if (this.#claims.has(digest)) return true;
-    if (this.#place(digest) === undefined) return false;
+    if (!this.#unwritten.has(digest) && this.#place(digest) === undefined) return false;
     this.#claims.add(digest);
     return true;
   }
@@ -139,14 +161,33 @@ export class ChunkStore implements Chunks {
   get(digest: Digest, room?: Uint8Array): Uint8Array {
     const unwritten = this.#unwritten.get(digest);
     if (unwritten !== undefined) return unwritten;
+    const frame = this.#frame(digest, room);
+    const plain = plainOf(frame.stored, frame, digest, room);
+    requireDigest(plain, digest);
+    return plain;
+  }
+
+  /**
+   * A chunk as it is stored, once it is proven: for another store.
+   *
+   * @returns what is borrowed until the next call
+   * @throws as `get`
+   */
+  frame(digest: Digest): Frame {
+    const unwritten = this.#unwritten.get(digest);
+    if (unwritten !== undefined) return { digest, codec: CODEC.raw, plainBytes: unwritten.length, stored: unwritten };
+    const frame = this.#frame(digest);
+    requireDigest(plainOf(frame.stored, frame, digest, undefined), digest);
+    return frame;
+  }
+
+  #frame(digest: Digest, room?: Uint8Array): Frame {
     const place = this.#place(digest);
     if (place === undefined) throw new StoreError("CHUNK_MISSING", { digest });
+    const { codec, plainBytes, storedBytes } = place;
     const stored = this.#stored(digest, place, room);
-    if (stored?.length !== place.storedBytes) throw new StoreError("CHUNK_MISSING", { digest });
-    const plain = plainOf(stored, place, digest, room);
-    const actual = digestOf(plain);
-    if (actual !== digest) throw new StoreError("CHUNK_CORRUPT", { digest, actual });
-    return plain;
+    if (stored?.length !== storedBytes) throw new StoreError("CHUNK_MISSING", { digest });
+    return { digest, codec, plainBytes, stored };
   }
 
   /**
@@ -290,9 +331,14 @@ function frameOf(digest: Digest, plain: Uint8Array, stored: Uint8Array): Frame {
   return { digest, codec: CODEC.zstd, plainBytes, stored };
 }
 
+function requireDigest(plain: Uint8Array, digest: Digest): void {
+  const actual = digestOf(plain);
+  if (actual !== digest) throw new StoreError("CHUNK_CORRUPT", { digest, actual });
+}
+
 function plainOf(
   stored: Uint8Array,
-  { codec, plainBytes }: Place,
+  { codec, plainBytes }: Pick<Frame, "codec" | "plainBytes">,
   digest: Digest,
   room: Uint8Array | undefined,
 ): Uint8Array {

@@ -25,9 +25,12 @@ export class NodeStore implements Nodes {
   /** Keeps `bytes`. Until `flush` it is in memory alone. */
   put(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
-    if (!this.#pending.has(digest) && this.#meta.getSync(digestKey("node", digest)) === undefined)
-      this.#pending.set(digest, bytes);
+    if (!this.has(digest)) this.#pending.set(digest, bytes);
     return digest;
+  }
+
+  has(digest: Digest): boolean {
+    return this.#pending.has(digest) || this.#meta.getSync(digestKey("node", digest)) !== undefined;
   }
 
   /** Reads a node and proves it. @throws {StoreError} NODE_MISSING, NODE_CORRUPT */
