@@ -12,6 +12,8 @@ export type { LxcParams } from "./operations/lxc-host.ts";
 export type { Aspect } from "./operations/aspects.ts";
 export type { ChangeTotals } from "./operations/change-totals.ts";
 export type { ChangeDescription, ChangeKind, NodeDescription } from "./operations/describe.ts";
+export { backup } from "./operations/backup.ts";
+export type { BackedUp, BackupParams } from "./operations/backup.ts";
 export { capture } from "./operations/capture.ts";
 export type { Captured, CaptureParams } from "./operations/capture.ts";
 export { cat } from "./operations/cat.ts";
@@ -66,6 +68,8 @@ export type { RemoveParams, RenameParams, TagParams } from "./operations/names.t
 export { run } from "./operations/run.ts";
 export type { Ran, RunParams } from "./operations/run.ts";
 export type { Outcome } from "./operations/running.ts";
+export { restore } from "./operations/restore.ts";
+export type { RestoredBackup, RestoreParams } from "./operations/restore.ts";
 export { reset, rollback } from "./operations/rollback.ts";
 export type { Restored, RollbackParams } from "./operations/rollback.ts";
 export { listExports, unexport } from "./operations/shared-exports.ts";

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { backupCommands } from "./commands/backup.ts";
 import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
 import { diffCommands } from "./commands/diff.ts";
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   ...layerCommands,
   ...containerCommands,
   ...snapshotCommands,
+  ...backupCommands,
   ...runCommands,
   ...lookCommands,
   ...diffCommands,

@@ -167,7 +167,9 @@ export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): re
   const notes = changes.flatMap((change, i) => {
     const { from, files = [], byItself } = change;
     if (from === undefined && files.length === 0 && byItself === undefined) return [];
-    return [[i, from ?? null, byItself === true ? 1 : 0, files.flatMap(({ name, mode, bytes }) => [name, mode, bytes])]];
+    return [
+      [i, from ?? null, byItself === true ? 1 : 0, files.flatMap(({ name, mode, bytes }) => [name, mode, bytes])],
+    ];
   });
   return notes.length === 0 ? [time, command, refs, rows] : [time, command, refs, rows, notes];
 }
@@ -244,7 +246,8 @@ function decodeRanges(list: readonly unknown[], record: string): IdRange[] {
 
 function decodeLabels(list: readonly unknown[], record: string): Record<string, string> {
   const t = new TupleReader(list, record);
-  const labels: Record<string, string> = {};
-  for (let i = 0; i < list.length; i += 2) labels[t.text()] = t.text();
-  return labels;
+  const pairs: [string, string][] = [];
+  while (!t.isAtEnd) pairs.push([t.text(), t.text()]);
+  // Not by assignment: a label may be called "__proto__".
+  return Object.fromEntries(pairs);
 }

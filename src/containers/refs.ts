@@ -71,8 +71,15 @@ export class Refs {
 
   /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID */
   layer(digest: Digest): Layer {
+    const layer = this.findLayer(digest);
+    if (layer === undefined) throw new StoreError("NODE_MISSING", { digest });
+    return layer;
+  }
+
+  /** @throws {StoreError} NODE_CORRUPT, FORMAT_INVALID */
+  findLayer(digest: Digest): Layer | undefined {
     const bytes = this.#meta.getSync(digestKey("layer", digest));
-    if (bytes === undefined) throw new StoreError("NODE_MISSING", { digest });
+    if (bytes === undefined) return undefined;
     const actual = digestOf(bytes);
     if (actual !== digest) throw new StoreError("NODE_CORRUPT", { digest, actual });
     return decodeLayer(bytes, digest);

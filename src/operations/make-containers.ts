@@ -26,8 +26,8 @@ export interface Origin {
 }
 
 /** What a container is beside what it holds. */
-export type Traits = Pick<ContainerRef, "ephemeral" | "expires" | "identityPending" | "idMap">;
-const ORDINARY: Traits = { ephemeral: false, expires: null, identityPending: false, idMap: null };
+export type Traits = Pick<ContainerRef, "ephemeral" | "expires" | "identityPending" | "idMap" | "created" | "captured">;
+const ORDINARY = { ephemeral: false, expires: null, identityPending: false, idMap: null, captured: null };
 
 export interface NewContainers {
   readonly names: readonly string[];
@@ -68,7 +68,6 @@ export async function makeContainers(context: Context, options: NewContainers): 
     ...origin,
     generation: 1,
     created: timestamp(),
-    captured: null,
     lxcPath,
     labels,
     ...ORDINARY,

@@ -8,8 +8,13 @@ import type { PastName } from "./past.ts";
 import { noSnapshot, parseSnapshotName, snapshotOwner } from "./snapshots.ts";
 
 /** A name as layers and containers have it; in one name space. */
+export function isRefName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
+}
+
+/** @throws {StoreError} USAGE */
 export function requireName(name: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) return;
+  if (isRefName(name)) return;
   throw new StoreError("USAGE", {
     reason: `"${name}" cannot be a name`,
     hint: "use up to 64 letters, digits and . _ - with a letter or digit first",

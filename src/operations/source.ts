@@ -74,8 +74,13 @@ function openSource(context: Context, params: SourceParams, exclusion: Exclusion
     const exclude = (path: TreePath): boolean => path === inside || exclusion.covers(path);
     return directoryChanges(source, writer, { exclude, oneFileSystem: params.oneFileSystem ?? false, ...options });
   }
-  const file = createReadStream("", { fd: openFile(source), highWaterMark: 1 << 20 });
-  return tarChanges(plainStream(file, { source, ...options }), writer, { source, ...options });
+  return tarChanges(plainStream(openSourceFile(source), { source, ...options }), writer, { source, ...options });
+}
+
+/** The bytes of a regular file. @throws {StoreError} NOT_FOUND, NOT_PERMITTED, SOURCE_INVALID for a directory or device */
+export function openSourceFile(source: string): AsyncIterable<Uint8Array> {
+  if (sourceType(source) === "directory") throw new StoreError("SOURCE_INVALID", { source, reason: "is a directory" });
+  return createReadStream("", { fd: openFile(source), highWaterMark: 1 << 20 });
 }
 
 function sourceType(source: string): "directory" | "file" {

@@ -120,7 +120,10 @@ export class ObjectReceiver {
     for (const { kind: below, digest } of childrenOf(kind, bytes, frame.digest)) {
       const isThere = below === PACKET.chunk ? this.#store.chunks.claim(digest) : this.#store.nodes.has(digest);
       if (!isThere)
-        throw new StoreError("FORMAT_INVALID", { record: "the stream", reason: `lacks ${digest}, named at byte ${at}` });
+        throw new StoreError("FORMAT_INVALID", {
+          record: "the stream",
+          reason: `lacks ${digest}, named at byte ${at}`,
+        });
     }
     this.#store.nodes.put(bytes);
     this.#nodeBytes += bytes.length;

@@ -86,7 +86,8 @@ export class PacketReader {
   async next(): Promise<Packet> {
     const at = this.#bytes.position;
     const start = await this.#bytes.take(HEAD_BYTES + CHECK_BYTES);
-    if (start.length < HEAD_BYTES + CHECK_BYTES) throw invalid(`ends at byte ${at + start.length}, before it is complete`);
+    if (start.length < HEAD_BYTES + CHECK_BYTES)
+      throw invalid(`ends at byte ${at + start.length}, before it is complete`);
     // Borrowed: the payload may come to lie where it is.
     const head = Buffer.from(start.subarray(0, HEAD_BYTES));
     const check = Buffer.from(start.subarray(HEAD_BYTES));
