@@ -18,10 +18,13 @@ export function dependantsOf(lxcPath: string, name: string): string[] {
   }
   for (const snaps of containersIn(`${lxcPath}snaps`))
     for (const snapshot of containersIn(snaps)) candidates.add(snapshot);
-  return [...candidates]
-    .filter((other) => !own.some((prefix) => `${other}/`.startsWith(prefix)))
-    .filter((other) => standsOn(other, directory))
-    .sort();
+  return (
+    [...candidates]
+      .filter((other) => !own.some((prefix) => `${other}/`.startsWith(prefix)))
+      // By way of a symlink it is a second time itself.
+      .filter((other) => !isWithin(real(other), real(directory)) && standsOn(other, directory))
+      .sort()
+  );
 }
 
 /** Pairs of lines: an LXC path, and a name in it. */

@@ -19,16 +19,17 @@ export interface DeltaForm {
 /**
  * Reads a delta directory over the tree of its lower. It reads nothing of the lower but what the delta touches.
  *
+ * @param lower null for the lowest directory of an overlay, in which the kernel takes marks for marks, too
  * @returns with what of the ids is not mapped, which is warned of as well
  */
 export async function readDelta(
   context: Context,
   directory: string,
-  lower: Digest,
+  lower: Digest | null,
   { dialect, idMap }: DeltaForm,
 ): Promise<{ readonly tree: Tree; readonly losses: Losses }> {
   const { store, signal, onProgress } = context;
-  const builder = new TreeBuilder(store.trees, store.trees.tree(lower));
+  const builder = new TreeBuilder(store.trees, lower === null ? undefined : store.trees.tree(lower));
   const changes = deltaChanges(directory, store.content.writer(), {
     dialect,
     ...(signal && { signal }),

@@ -5,6 +5,7 @@ import type { Digest } from "../model/digest.ts";
 import type { Store } from "../store.ts";
 import { findPast, parsePastName } from "./past.ts";
 import type { PastName } from "./past.ts";
+import { lxcContainers } from "./foreign.ts";
 import { noSnapshot, parseSnapshotName, snapshotOwner } from "./snapshots.ts";
 
 /** A name as layers and containers have it; in one name space. */
@@ -120,8 +121,16 @@ function age(created: string): string {
 async function unknownName(store: Store, name: string): Promise<StoreError> {
   const parsed = parseSnapshotName(name);
   if (parsed !== undefined && snapshotOwner(store, name) !== undefined) return await noSnapshot(store, parsed);
-  const names: string[] = [];
-  for await (const [known] of store.refs.list(() => undefined)) names.push(known);
+  const refs: [string, Ref][] = [];
+  for await (const row of store.refs.list(() => undefined)) refs.push([...row]);
+  for (const place of lxcContainers(store, refs)) {
+    if (place.name !== name) continue;
+    return new StoreError("NOT_FOUND", {
+      what: `no layer or container "${name}": the store does not know ${place.lxcPath}/${name}`,
+      hint: `take it in: delta0 lxc adopt ${name} -P ${place.lxcPath}`,
+    });
+  }
+  const names = refs.map(([known]) => known);
   const near = names.length > 0 ? closest(name, names) : undefined;
   const meant = near !== undefined && distance(name, near) <= Math.max(2, name.length / 3);
   return new StoreError("NOT_FOUND", {
