@@ -14,6 +14,8 @@ export type { ChangeTotals } from "./operations/change-totals.ts";
 export type { ChangeDescription, ChangeKind, NodeDescription } from "./operations/describe.ts";
 export { backup } from "./operations/backup.ts";
 export type { BackedUp, BackupParams } from "./operations/backup.ts";
+export { adopt } from "./operations/adopt.ts";
+export type { Adopted, AdoptedSnapshot, AdoptParams } from "./operations/adopt.ts";
 export { capture } from "./operations/capture.ts";
 export type { Captured, CaptureParams } from "./operations/capture.ts";
 export { cat } from "./operations/cat.ts";

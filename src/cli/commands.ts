@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import { backupCommands } from "./commands/backup.ts";
+import { adoptCommands } from "./commands/adopt.ts";
 import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
 import { diffCommands } from "./commands/diff.ts";
@@ -31,5 +32,6 @@ export const COMMANDS: readonly Command[] = [
   ...nameCommands,
   ...exportCommands,
   ...lxcCommands,
+  ...adoptCommands,
   ...shellCommands,
 ];
