@@ -11,8 +11,8 @@ import { OLD, supplant } from "./supplant.ts";
 
 /** What the store knows, asked when a staging ends: by then the record is there, or it will never be. */
 export interface KnownContainers {
-  /** True for a container of that name whose LXC directory is below `lxcPath`. */
-  has(name: string, lxcPath: string): boolean;
+  /** True for a container of that name whose LXC directory is below `lxcPath`, and which has come to that generation; default: any. */
+  has(name: string, lxcPath: string, generation?: number): boolean;
 }
 
 /**
@@ -48,9 +48,24 @@ export class Staging implements Disposable {
     return new Staging(directory, registration, known);
   }
 
-  /** Moves LXCPATH/NAME here, to be deleted once the store has no such container. @returns false if it is not there */
+  /**
+   * Says that another container is about to have a name that the store has already: what is made or moved here for NAME is the new
+   * one's once the store's record has come to that generation. Until then the old one's directory belongs where it was. To be called
+   * before that is taken away.
+   */
+  supersede(name: string, generation: number): void {
+    symlinkSync(String(generation), `${this.directory}/${SINCE}${name}`);
+    syncPath(this.directory);
+  }
+
+  /**
+   * Moves LXCPATH/NAME here, to be deleted once the store has no such container, or another one.
+   *
+   * @returns false if it is not there
+   */
   takeAway(name: string): boolean {
-    return moved(dirname(this.directory), name, this.directory, name);
+    const isSuperseded = exists(`${this.directory}/${SINCE}${name}`);
+    return moved(dirname(this.directory), name, this.directory, isSuperseded ? `${GONE}${name}` : name);
   }
 
   /**
@@ -126,6 +141,10 @@ export function recoverStagings(registry: string, known: KnownContainers): Stuck
 const PREFIX = ".delta0-";
 /** A symlink of this name before NAME has as target the name that NAME had before. Containers' names have no leading dot. */
 const WAS = ".was-";
+/** A symlink of this name before NAME has as target the generation from which on NAME is the container that is in the staging. */
+const SINCE = ".since-";
+/** Before NAME: the directory of the container that had that name until then. */
+const GONE = ".gone-";
 
 function settle(registration: string, known: KnownContainers): void {
   const directory = readlinkSync(registration);
@@ -145,13 +164,19 @@ function settle(registration: string, known: KnownContainers): void {
 
 /** Of the containers that are in it, by the names that they are to have, and of those whose place they take. */
 function namesIn(directory: string): ReadonlySet<string> {
-  const names = readdirSync(directory).filter((name) => !name.startsWith(WAS));
-  return new Set(names.map((name) => (name.startsWith(OLD) ? name.slice(OLD.length) : name)));
+  const names = readdirSync(directory).filter((name) => !name.startsWith(WAS) && !name.startsWith(SINCE));
+  return new Set(names.map((name) => name.slice([OLD, GONE].find((prefix) => name.startsWith(prefix))?.length ?? 0)));
 }
 
 function settleOne(directory: string, name: string, known: KnownContainers): void {
   const lxcPath = dirname(directory);
-  if (known.has(name, lxcPath)) return publish(directory, name);
+  const since = linkTarget(`${directory}/${SINCE}${name}`);
+  if (known.has(name, lxcPath, Number(since ?? 0))) {
+    // Of two by one name, the new one may be in its place already, or have no directory.
+    if (since === undefined || exists(`${directory}/${name}`)) publish(directory, name);
+    return;
+  }
+  moved(directory, `${GONE}${name}`, lxcPath, name);
   // What was to take its place goes with the staging.
   if (moved(directory, `${OLD}${name}`, lxcPath, name)) return;
   const oldName = nameBefore(directory, name);
@@ -182,8 +207,12 @@ function configUnder(directory: string, lxcPath: string, oldName: string, newNam
 }
 
 function nameBefore(directory: string, name: string): string | undefined {
+  return linkTarget(markOf(directory, name));
+}
+
+function linkTarget(path: string): string | undefined {
   try {
-    return readlinkSync(markOf(directory, name));
+    return readlinkSync(path);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;

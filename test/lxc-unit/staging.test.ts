@@ -168,3 +168,39 @@ test("staging: a name that LXC could not mount is refused before anything is mov
   assert.throws(() => staging.takeAwayAs("old", "a,b"), { code: "REFUSED" });
   assert.deepEqual(readdirSync(staging.directory), []);
 });
+
+for (const isRecorded of [false, true]) {
+  test(`staging: of names that go from one container to another ${isRecorded ? "the new ones are in place once the store has them" : "nothing is seen until the store has them"}`, async () => {
+    await using at = await host();
+    const generations = new Map<string, number>([
+      ["a", 1],
+      ["b", 2],
+    ]);
+    const known = {
+      has: (name: string, path: string, generation = 0) =>
+        path === at.lxcPath && (generations.get(name) ?? -1) >= generation,
+    };
+    for (const name of generations.keys()) at.make(at.lxcPath, name);
+    // A new "b" is made, the old one becomes "a", and the old "a" goes.
+    const staging = Staging.begin(at.registry, at.lxcPath, known);
+    for (const name of generations.keys()) staging.supersede(name, 3);
+    assert.ok(staging.takeAway("a"));
+    assert.ok(staging.takeAwayAs("b", "a"));
+    at.make(staging.directory, "b");
+    writeFileSync(`${staging.directory}/b/made-as`, "new");
+    staging.sync();
+    if (isRecorded) for (const name of generations.keys()) generations.set(name, 3);
+    // One may be in its place already.
+    if (isRecorded) staging.publish("a");
+    for (let i = 0; i < 2; i++) {
+      assert.deepEqual(recoverStagings(at.registry, known), []);
+      const [before, after] = [
+        ["a a named so", "b b named so"],
+        ["a b named so", "b new named so"],
+      ];
+      assert.deepEqual(at.found(), isRecorded ? after : before);
+      assert.deepEqual(readdirSync(at.registry), []);
+    }
+    staging[Symbol.dispose]();
+  });
+}
