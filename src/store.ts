@@ -233,8 +233,8 @@ function recordChanges(changes: readonly RefChange[], upper: SharedUpper | "over
   const isMoved = changes.some(({ before, after }) => before === null && after?.type === "container");
   return changes.flatMap(({ name, before, after }) => {
     if (before?.type !== "container") return [];
-    const isGone = after === null;
-    const isDropped = (isGone && !isMoved) || upper === "overruled";
+    const isGone = after?.type !== "container" || after.created !== before.created;
+    const isDropped = (after === null && !isMoved) || upper === "overruled";
     const isFold = typeof upper === "object" && upper.name === name;
     const fate = isFold ? { recordedBy: upper } : isDropped ? "dropped" : "refused";
     return [{ name, version: refVersion(before), changes: fate, isGone }];

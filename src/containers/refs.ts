@@ -109,12 +109,13 @@ export class Refs {
       const { number, time, command, changes } = decodeNumbered(key, bytes);
       const change = changes.find((change) => change.name === wanted);
       if (change === undefined) continue;
-      const { from = wanted, after } = change;
+      const { from = wanted, after, byItself = false } = change;
       const origin = from === wanted ? change : changes.find((change) => change.name === from);
       yield {
         number,
         time,
         command,
+        byItself,
         name: wanted,
         from,
         before: origin?.before ?? null,
@@ -164,6 +165,7 @@ export class Refs {
 export interface NameChange extends Pick<HistoryEntry, "time" | "command"> {
   /** Of the entry: the higher the later. */
   readonly number: number;
+  readonly byItself: boolean;
   readonly name: string;
   /** What it was named before; mostly the same. */
   readonly from: string;

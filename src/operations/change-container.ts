@@ -33,6 +33,8 @@ export interface ContainerChange {
    * yet for the present state is not made for the new one either.
    */
   readonly isReadyFirst?: boolean;
+  /** Writes the record, and what changes along with it. Default: `Store.change`. */
+  readonly record?: (changes: readonly RefChange[]) => Promise<void>;
 }
 
 /**
@@ -73,7 +75,9 @@ const announced = new WeakMap<Store, Set<string>>();
 
 async function recordChange(context: Context, change: ContainerChange, after: ContainerRef): Promise<void> {
   const { name, before, others = [], layers = [], upper } = change;
-  await context.store.change(context.command, [{ name, before: before.ref, after }, ...others], layers, upper);
+  const changes = [{ name, before: before.ref, after }, ...others];
+  if (change.record !== undefined) await change.record(changes);
+  else await context.store.change(context.command, changes, layers, upper);
 }
 
 /**
