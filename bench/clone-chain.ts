@@ -38,12 +38,14 @@ async function chain(title: string, change: Change): Promise<void> {
   const directory = `${at.path}/chain`;
   const sides = [ours(`${directory}/ours`), lxcs(`${directory}/lxc`)];
   const before = await Promise.all(sides.map((side) => diskUsed(side.directory)));
+  const nothing: number[] = [];
   for (let depth = 1; depth <= DEPTH; depth++) {
     for (const side of sides) {
       await change(side, depth);
       await run("sync", ["-f", at.path]);
       side.series.clone.push(side.clone(side.container(depth), side.container(depth + 1)));
     }
+    nothing.push(delta0(`${directory}/ours/store`, ["ls"]).seconds);
   }
   const distinct = DEPTH * FILES * FILE_BYTES;
   const rows: [string, string][] = [];
@@ -57,6 +59,7 @@ async function chain(title: string, change: Change): Promise<void> {
       `${(used / 1e6).toFixed(0)} MB, ${(used / distinct).toFixed(2)} times the distinct data`,
     ]);
   }
+  rows.push(["delta0 ls (floor): how busy the machine was", series(nothing)]);
   const [store, lxc] = await Promise.all(["store", "lxc"].map((part) => diskUsed(`${directory}/ours/${part}`)));
   rows.push(["of ours, the store and the LXC path", `${mb(store)}, ${mb(lxc)}`]);
   report(`${DEPTH} snapshots of snapshots with ${FILES} files of 20 MB each: ${title}`, rows);
