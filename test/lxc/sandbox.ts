@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { DELTA0_WORDS } from "../support/cli.ts";
+import { run } from "../support/run.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 export interface Said {
@@ -11,7 +12,7 @@ export interface Said {
 }
 
 /**
- * This host with a `delta0` in its PATH, and with a store, an LXC path, and files of /etc that a test may change, all of
+ * This host with a `delta0` in its PATH, and with a store, an LXC path, LXC's templates, and files of /etc that a test may change, all of
  * its own: commands as people type them leave the host as it is. It is a mount namespace.
  */
 export interface Sandbox extends AsyncDisposable {
@@ -33,13 +34,17 @@ export async function openSandbox(): Promise<Sandbox> {
     copyFileSync(`/etc/${file}`, `${path}/etc/${file}`);
     shown.push([`${path}/etc/${file}`, `/etc/${file}`]);
   }
+  if (existsSync(TEMPLATES)) {
+    await run("cp", ["-a", TEMPLATES, `${path}/templates`]);
+    shown.push([`${path}/templates`, TEMPLATES]);
+  }
   const mounts = shown.map(([from, at]) => `mount --bind ${from} ${at}`).join(" && ");
   const holder = spawn("unshare", ["--mount", "sh", "-c", `${mounts} && echo ready && exec cat`], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const ended = once(holder, "exit");
   await Promise.race([once(holder.stdout, "data"), ended.then(() => Promise.reject(new Error("no mount namespace")))]);
-  const run = async (script: string): Promise<Said> => {
+  const runInside = async (script: string): Promise<Said> => {
     const inside = ["--mount", "-t", String(holder.pid), `--wd=${path}/home`, "bash", "-c", script];
     const { HOME: _, ...env } = process.env;
     const child = spawn("nsenter", inside, {
@@ -58,15 +63,17 @@ export async function openSandbox(): Promise<Sandbox> {
   };
   return {
     home: `${path}/home`,
-    run,
+    run: runInside,
     [Symbol.asyncDispose]: async () => {
-      await run("for name in $(lxc-ls -1 --running); do lxc-stop -n $name -k; done");
+      await runInside("for name in $(lxc-ls -1 --running); do lxc-stop -n $name -k; done");
       holder.stdin.end();
       await ended;
       await directory[Symbol.asyncDispose]();
     },
   };
 }
+
+const TEMPLATES = "/usr/share/lxc/templates";
 
 /** For lxc-create: no network, as there is no bridge. */
 const DEFAULT_CONFIG = `lxc.net.0.type = empty
