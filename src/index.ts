@@ -33,6 +33,8 @@ export { configure } from "./operations/configure.ts";
 export type { ConfigureParams, SettingItem } from "./operations/configure.ts";
 export { create } from "./operations/create.ts";
 export type { CreateParams } from "./operations/create.ts";
+export { createFromTemplate } from "./operations/create-from-template.ts";
+export type { CreateFromTemplateParams } from "./operations/create-from-template.ts";
 export { diff, writePatch } from "./operations/diff.ts";
 export type { Compared, Diff, DiffParams, PatchText } from "./operations/diff.ts";
 export type { DiffOptions, Ignorable } from "./operations/differences.ts";

@@ -12,8 +12,8 @@ export interface Command {
   readonly options?: readonly Option[];
   /** Which of `args` may be given as -n, --name instead. */
   readonly nameAt?: number;
-  /** Takes a program and its arguments, after "--". */
-  readonly program?: boolean;
+  /** Takes a program and its arguments, after "--"; or, if it is "optional", arguments for one that an option names. */
+  readonly program?: true | "optional";
   /** The exit code of all its failures, where the codes that failures have belong to the program. */
   readonly failureExit?: number;
   /** Takes long enough for --ndjson. */
@@ -30,7 +30,7 @@ export interface Command {
 export interface Call {
   readonly command: Command;
   readonly args: readonly string[];
-  /** What stands after "--", if the verb takes a program; at least one word then. */
+  /** What stands after "--", if the verb takes a program; at least one word, unless that is optional. */
   readonly program: readonly string[];
   readonly options: Options;
   readonly output: Output;

@@ -33,7 +33,7 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
     const verb = define(program, command);
     verb.action(() => {
       const options = new Options(merged(program.opts(), verb.opts()));
-      const words = command.program === true ? programIn(argv, command) : [];
+      const words = command.program === undefined ? [] : programIn(argv, command);
       const given = verb.args.slice(0, verb.args.length - words.length);
       const args = allArgs(command, given, options.text("name"));
       parsed = { type: "call", command, args, program: words, options };
@@ -104,15 +104,16 @@ function merged(global: Record<string, unknown>, own: Record<string, unknown>): 
   return { ...global, ...own, color: global["color"] === true && own["color"] === true };
 }
 
-function argsOf({ args, program = false }: Command): string[] {
-  return program ? [...args, "-- CMD…"] : [...args];
+function argsOf({ args, program }: Command): string[] {
+  if (program === undefined) return [...args];
+  return [...args, program === "optional" ? "[-- ARG…]" : "-- CMD…"];
 }
 
 /** @throws {StoreError} USAGE if there is none */
 function programIn(argv: readonly string[], command: Command): string[] {
   const at = argv.indexOf("--");
   const program = at < 0 ? [] : argv.slice(at + 1);
-  if (program.length > 0) return program;
+  if (program.length > 0 || command.program === "optional") return program;
   throw new StoreError("USAGE", { reason: "missing -- CMD", hint: callOf(command) });
 }
 
@@ -130,7 +131,7 @@ function allArgs(command: Command, given: readonly string[], name: string | unde
       hint: callOf(command),
     });
   if (name !== undefined && nameAt !== undefined) {
-    if (all.length < nameAt) throw missing();
+    if (all.length < nameAt && args[all.length]?.startsWith("[") !== true) throw missing();
     all.splice(nameAt, 0, name);
   }
   if (all.length < args.filter((arg) => !arg.startsWith("[")).length) throw missing();

@@ -12,9 +12,11 @@ import { expiryOf, sweepNames } from "./ephemeral.ts";
 import { lxcPathFor, newConfig } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { makeContainers } from "./make-containers.ts";
+import type { IdMap } from "../model/id-map.ts";
 import { requireFree } from "./references.ts";
 import { describeSource, readSource } from "./source.ts";
 import type { SourceParams } from "./source.ts";
+import type { Tree } from "../trees/tree-store.ts";
 
 export interface CreateParams extends LxcParams, SourceParams {
   /** A ref, or whatever `import` takes, which then becomes a layer without a name. */
@@ -30,28 +32,55 @@ export interface CreateParams extends LxcParams, SourceParams {
 /** Makes a container of a ref or a source. */
 export async function create(context: Context, params: CreateParams): Promise<Cloned> {
   const { store } = context;
-  const { source, name, labels = {} } = params;
-  const expires = expiryOf(params.expires);
-  const identity = identityFor(store, params.identity);
+  const { source, name } = params;
   await sweepNames(context, [name]);
   requireFree(store, name);
   if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
-  const lxcPath = lxcPathFor(store, params);
-  const configOf = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
-  const idMap = idMapFor(params.idMap, lxcPath === null ? null : configOf(name, "none yet"), null);
-  const tree = await readSource(context, params);
-  const created = timestamp();
-  const layer: Layer = { tree: tree.digest, parent: null, created, message: "", source: describeSource(params) };
+  // Before all of it is read.
+  placeOf(context, params);
+  return await makeCreated(context, params, await readSource(context, params), describeSource(params));
+}
+
+/**
+ * Makes a container of a tree that was read just now, and a layer without a name of that.
+ *
+ * @param from where it comes from, for people
+ */
+export async function makeCreated(
+  context: Context,
+  params: Omit<CreateParams, "source">,
+  { digest }: Tree,
+  from: string,
+): Promise<Cloned> {
+  const { store } = context;
+  const { name, labels = {} } = params;
+  const expires = expiryOf(params.expires);
+  const identity = identityFor(store, params.identity);
+  const { lxcPath, configOf, idMap } = placeOf(context, params);
+  const layer: Layer = { tree: digest, parent: null, created: timestamp(), message: "", source: from };
   await makeContainers(context, {
     names: [name],
-    origin: { base: layerDigest(layer), lower: tree.digest, tree: tree.digest },
+    origin: { base: layerDigest(layer), lower: digest, tree: digest },
     labels,
     lxcPath,
     configOf,
     layers: [layer],
-    traits: { expires, idMap, identityPending: isIdentityPending(store, identity, lxcPath, tree.digest) },
+    traits: { expires, idMap, identityPending: isIdentityPending(store, identity, lxcPath, digest) },
   });
-  return { ref: source, names: [name], digest: tree.digest, lxcPath, losses: [] };
+  return { ref: from, names: [name], digest, lxcPath, losses: [] };
+}
+
+interface Place {
+  readonly lxcPath: string | null;
+  readonly configOf: (name: string, rootfs: string) => ConfigFile;
+  readonly idMap: IdMap | null;
+}
+
+function placeOf({ store }: Context, params: Omit<CreateParams, "source">): Place {
+  const lxcPath = lxcPathFor(store, params);
+  const configOf = (name: string, rootfs: string): ConfigFile => newConfig(store, name, rootfs, params);
+  const idMap = idMapFor(params.idMap, lxcPath === null ? null : configOf(params.name, "none yet"), null);
+  return { lxcPath, configOf, idMap };
 }
 
 /** Names win; what has a slash is a path, and so is what exists as a file. */

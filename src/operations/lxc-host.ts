@@ -83,14 +83,19 @@ export function rootfsFor(store: Store, lxcPath: string, name: string, stack: Ex
 
 /** The config of a container that is made, and not cloned from another with one. */
 export function newConfig(store: Store, name: string, rootfs: string, params: LxcParams): ConfigFile {
-  const templateFile = params.config ?? store.settings.find("lxc.template");
   return containerConfig({
     name,
     rootfs,
     hooksFile: hooksFile(store.paths),
-    template: templateFile === undefined ? undefined : readTemplate(templateFile),
+    template: templateConfig(store, params),
     settings: (params.settings ?? []).map(parseSetting),
   });
+}
+
+/** What of new containers' configs is the user's: the file that is given, else that of the setting. @throws {StoreError} NOT_FOUND */
+export function templateConfig(store: Store, params: LxcParams): ConfigFile | undefined {
+  const file = params.config ?? store.settings.find("lxc.template");
+  return file === undefined ? undefined : readTemplate(file);
 }
 
 /** How the kernel marks what the container deletes. */

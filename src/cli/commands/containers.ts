@@ -29,12 +29,20 @@ const LXC_OPTIONS: readonly Option[] = [
 export const containerCommands: readonly Command[] = [
   {
     name: "create",
-    args: ["SRC", "NAME"],
+    args: ["[SRC]", "NAME"],
     nameAt: 1,
-    summary: "make a container of a layer, or of what import takes",
-    options: [...LXC_OPTIONS, ...SOURCE_OPTIONS],
+    summary: "make a container of a layer, of what import takes, or of what an LXC template makes",
+    options: [
+      { flags: "-t, --template <T>", description: "in SRC's place: an LXC template, which gets ARGs" },
+      ...LXC_OPTIONS,
+      ...SOURCE_OPTIONS,
+    ],
+    program: "optional",
     long: true,
-    details: "SRC is a REF, or a directory, a tar, or - for a tar on standard input. What has a slash is a path.",
+    details: [
+      "SRC is a REF, or a directory, a tar, or - for a tar on standard input. What has a slash is a path.",
+      "A template is one of lxc-create's, by its name or its path: delta0 create -t busybox web",
+    ].join("\n"),
     run: create,
   },
   {
@@ -73,7 +81,11 @@ export const containerCommands: readonly Command[] = [
 ];
 
 async function create(call: Call): Promise<number> {
-  const [given = "", name = ""] = call.args;
+  const template = call.options.text("template");
+  if (template !== undefined) return await createFromTemplate(call, template);
+  if (call.program.length > 0) throw new StoreError("USAGE", { reason: "arguments for a template, but no --template" });
+  const [given = "", name] = call.args;
+  if (name === undefined) throw new StoreError("USAGE", { reason: "missing NAME", hint: "delta0 create SRC NAME" });
   const input = given === "-" ? standardInput(call) : undefined;
   // Without a slash it may be a name, which only the store can tell.
   const source = given.includes("/") ? absolutePath(given) : given;
@@ -81,6 +93,22 @@ async function create(call: Call): Promise<number> {
   const created = await withStore(call, (context, api) => api.create({ ...context, ...(input && { input }) }, params), {
     create: true,
   });
+  await confirmMade(call, "create", created);
+  return 0;
+}
+
+async function createFromTemplate(call: Call, template: string): Promise<number> {
+  const [name = "", other] = call.args;
+  if (other !== undefined)
+    throw new StoreError("USAGE", { reason: "SRC and --template are two sources", hint: "leave one out" });
+  const params = {
+    name,
+    template: template.includes("/") ? absolutePath(template) : template,
+    args: call.program,
+    ...containerParams(call.options),
+    ...sourceParams(call.options),
+  };
+  const created = await withStore(call, (context, api) => api.createFromTemplate(context, params), { create: true });
   await confirmMade(call, "create", created);
   return 0;
 }
