@@ -26,6 +26,12 @@ import type { IndexRow } from "../../src/format/pages.ts";
 import type { Digest } from "../../src/model/digest.ts";
 import type { Name } from "../../src/model/name.ts";
 import type { Metadata, Node } from "../../src/model/node.ts";
+import {
+  decodeBackupHead,
+  decodeBackupTail,
+  encodeBackupHead,
+  encodeBackupTail,
+} from "../../src/transfer/backup-notes.ts";
 
 /** A record of each kind, with how it is written and read. */
 export interface Sample {
@@ -189,6 +195,37 @@ export const sealed: Readonly<Record<string, Sample>> = {
     },
     encodeHistoryEntry,
     (tuple) => decodeHistoryEntry(tuple, "sample"),
+  ),
+  "backup's head": sample({ name: "web", created: container.created }, encodeBackupHead, decodeBackupHead),
+  "backup's tail": sample(
+    {
+      ref: { ...container, base: digest("layer 1") },
+      layers: [
+        {
+          digest: digest("layer 0"),
+          tree: digest("tree 0"),
+          parent: undefined,
+          created: container.created,
+          message: "",
+          source: "/srv",
+        },
+        {
+          digest: digest("layer 1"),
+          tree: digest("tree 1"),
+          parent: 0,
+          created: container.created,
+          message: "ü",
+          source: "",
+        },
+      ],
+      snapshots: [
+        { name: "snap0", layer: 0, isPinned: false },
+        { name: "kept", layer: 1, isPinned: true },
+      ],
+      directory: { path: "/lxc/web", hooksFile: "/store/lxc/hooks.conf", config: Buffer.from("lxc.uts.name = web\n") },
+    },
+    encodeBackupTail,
+    decodeBackupTail,
   ),
   "history with notes": tupled(
     {

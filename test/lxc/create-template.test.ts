@@ -14,7 +14,7 @@ test("lxc: a container of what a template of lxc-create makes starts, with the t
   const config = readFileSync(`${at.lxcPath}/box/config`, "utf8");
   assert.match(config, /^lxc.signal.halt = SIGUSR1$/m);
   assert.match(config, new RegExp(`^lxc.rootfs.path = overlay:${at.store}/exports/.*:${at.lxcPath}/box/delta0$`, "m"));
-  assert.match(config, /^lxc.uts.name = box$/m);
+  assert.match(config, /^lxc.uts.name = "?box"?$/m);
   await at.lxc("lxc-start", "box");
   assert.match(await at.attach("box", "busybox hostname"), /^box$/m);
   await at.lxc("lxc-stop", "box", "-t", "10");
