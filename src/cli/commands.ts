@@ -6,6 +6,7 @@ import { containerCommands } from "./commands/containers.ts";
 import { diffCommands } from "./commands/diff.ts";
 import { exportCommands } from "./commands/exports.ts";
 import { fileCommands } from "./commands/files.ts";
+import { historyCommands } from "./commands/history.ts";
 import { layerCommands } from "./commands/layers.ts";
 import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   ...changeCommands,
   ...xattrCommands,
   ...nameCommands,
+  ...historyCommands,
   ...exportCommands,
   ...lxcCommands,
   ...adoptCommands,

@@ -1,6 +1,6 @@
 import type { HistoryEntry, KeptFile, Ref, RefChange } from "../containers/records.ts";
 
-/** One thing that has a name, over a piece of the history: what it was before that, and what it was made of it. */
+/** One thing that has a name, over a piece of the history: what it was before that, and what was made of it. */
 export interface Lineage {
   /** After the piece; null if it was removed. */
   readonly now: Named | null;
@@ -18,46 +18,48 @@ export interface Named {
 }
 
 /**
- * What a piece of the history did in all, names followed through renames. What was made and removed within it is left out.
+ * What a piece of the history did in all, names followed through renames. What was made and removed within it is left out; what was
+ * removed and brought back by an undo is one thing.
  *
  * @param entries the newest first
  */
 export function lineagesOf(entries: readonly HistoryEntry[]): Lineage[] {
   /** By the names that they have before the entries that were seen so far. */
   let open = new Map<string, Lineage>();
-  const made: Lineage[] = [];
+  /** What was made, as it was then. */
+  const made = new Map<Lineage, Named>();
   for (const { changes } of entries) {
-    const after = new Map<string, Lineage>();
-    const before = new Map(open);
-    for (const { name, after: ref } of changes) {
-      before.delete(name);
-      if (ref !== null) after.set(name, open.get(name) ?? begun({ name, ref }));
-    }
-    const origins = new Map(changes.map((change) => [change.name, change]));
+    const byName = new Map(changes.map((change) => [change.name, change]));
+    const before = new Map([...open].filter(([name]) => !byName.has(name)));
     const continued = new Set<string>();
     for (const change of changes) {
-      const lineage = after.get(change.name);
-      if (lineage === undefined) continue;
-      const origin = originOf(change, origins);
-      if (origin === undefined || origin.before === null) {
-        made.push({ ...lineage, then: null, isAdopted: change.before === null && change.files !== undefined });
-        continue;
+      if (change.after === null) continue;
+      const now = { name: change.name, ref: change.after };
+      const lineage = open.get(now.name) ?? { now, then: now, files: [], isAdopted: false };
+      const origin = originOf(change, byName);
+      if (origin?.before === undefined || origin.before === null) {
+        const isAdopted = change.before === null && change.files !== undefined;
+        made.set({ ...lineage, then: null, isAdopted }, now);
+      } else {
+        continued.add(origin.name);
+        before.set(origin.name, continuedBy(lineage, origin.name, origin.before, origin.files));
       }
-      continued.add(origin.name);
-      const { files = lineage.files } = origin;
-      before.set(origin.name, { ...lineage, then: { name: origin.name, ref: origin.before }, files });
     }
-    for (const { name, before: ref, files = [] } of changes) {
+    for (const { name, before: ref, files } of changes) {
       if (ref === null || continued.has(name)) continue;
-      before.set(name, { now: null, then: { name, ref }, files, isAdopted: false });
+      const [again] = Array.from(made).find(([, as]) => as.name === name && isSameThing(as.ref, ref)) ?? [];
+      if (again !== undefined) made.delete(again);
+      before.set(name, continuedBy(again ?? NOTHING, name, ref, files));
     }
     open = before;
   }
-  return [...made, ...open.values()].filter(({ now, then }) => now !== null || then !== null);
+  return [...made.keys(), ...open.values()].filter(({ now, then }) => now !== null || then !== null);
 }
 
-function begun(now: Named): Lineage {
-  return { now, then: now, files: [], isAdopted: false };
+const NOTHING: Lineage = { now: null, then: null, files: [], isAdopted: false };
+
+function continuedBy(lineage: Lineage, name: string, ref: Ref, files = lineage.files): Lineage {
+  return { ...lineage, then: { name, ref }, files };
 }
 
 /** The change that has what a thing was before; undefined for one that was made. */

@@ -15,6 +15,7 @@ import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { requireMappable } from "./id-maps.ts";
 import { dialectOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
+import { keepFiles } from "./kept-files.ts";
 import { requireFree } from "./references.ts";
 import { refuseChanged, standingOfNew } from "./standing.ts";
 
@@ -63,6 +64,9 @@ export async function makeContainers(context: Context, options: NewContainers): 
     requireFree(store, name);
     if (lxcPath !== null && !replaces) requireFreeDirectory(lxcPath, name);
   }
+  // What an undo could not bring back, but whoever reads the history.
+  const filesReplaced = (name: string): Pick<RefChange, "files"> =>
+    replaces && lxcPath !== null ? { files: keepFiles(`${lxcPath}/${name}`) } : {};
   const ref: ContainerRef = {
     type: "container",
     ...origin,
@@ -75,7 +79,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
   };
   if (ref.idMap !== null && lxcPath !== null)
     requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
-  const changes = [...names.map((name) => ({ name, before: null, after: ref })), ...others];
+  const changes = [...names.map((name) => ({ name, before: null, after: ref, ...filesReplaced(name) })), ...others];
   if (lxcPath === null) {
     await store.change(command, changes, layers);
     return;

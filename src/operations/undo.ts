@@ -87,7 +87,10 @@ async function chosenEntries(store: Store, count: number | undefined): Promise<E
     if (chosen.length === (count ?? 1)) return chosen;
   }
   throw new StoreError("NOT_FOUND", {
-    what: chosen.length === 0 ? "there is no change to take back" : `the history has ${chosen.length} changes`,
+    what:
+      count === undefined || chosen.length === 0
+        ? "there is no change to take back"
+        : `the history has ${chosen.length} changes, not ${count}`,
   });
 }
 
