@@ -20,6 +20,11 @@ export function isUncaptured(upper: string): boolean {
   return isDirectory(workDirectoryOf(upper)) || isDirectory(`${dirname(upper)}/${CAPTURING}`);
 }
 
+/** True for one that holds no changes at all, as somebody may have put there by hand. */
+export function isEmptyUpper(upper: string): boolean {
+  return readdirSync(upper).length === 0;
+}
+
 /**
  * Gets ready to read the changes in `upper`. Whoever reads them asks `captureIsWhole` afterwards, stores what was
  * read, and then calls `finishCapture`.
@@ -83,7 +88,7 @@ export function refuseHiddenLinks(upper: string): void {
  * Puts another directory in the place of `upper`, whether that is there or not, in one step and durably. `make` gets
  * the path at which it makes it, and nothing is there then. If it fails, the old one stays.
  *
- * @throws {StoreError} REFUSED while the upper is mounted
+ * @throws {StoreError} REFUSED while the upper is mounted, and if something other than a directory is there
  */
 export async function replaceUpper(upper: string, make: (path: string) => void | Promise<void>): Promise<void> {
   await prepareUpper(upper, make);
@@ -93,6 +98,7 @@ export async function replaceUpper(upper: string, make: (path: string) => void |
 /** The first half of `replaceUpper`: the new one is whole and durable beside `upper`. Nothing of it is left if that fails. */
 export async function prepareUpper(upper: string, make: (path: string) => void | Promise<void>): Promise<void> {
   requireUnmounted(upper);
+  requireNoFile(upper);
   const { parent, spare } = placesOf(upper);
   mkdirSync(parent, { recursive: true });
   using handle = DirectoryHandle.open(parent);
@@ -153,6 +159,12 @@ function placesOf(upper: string): { parent: string; name: string; spare: string 
 function requireUnmounted(upper: string): void {
   if (!upperIsMounted(upper)) return;
   throw new StoreError("REFUSED", { reason: `${upper} is mounted`, hint: "stop the container that uses it" });
+}
+
+/** Nobody but the user knows what that is. */
+function requireNoFile(upper: string): void {
+  if (lstatSync(upper, { throwIfNoEntry: false })?.isDirectory() ?? true) return;
+  throw new StoreError("REFUSED", { reason: `${upper} is no directory`, hint: "move it away" });
 }
 
 function removeIfThere(directory: DirectoryHandle, name: string): void {

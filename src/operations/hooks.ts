@@ -7,6 +7,7 @@ import { readContainerDirectory, setLowers } from "../lxc/container-directory.ts
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import { runningContainers } from "../lxc/running.ts";
+import { isDirectory } from "../lxc/upper.ts";
 import type { Digest } from "../model/digest.ts";
 import { makeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
@@ -44,7 +45,12 @@ export async function preStart(context: Context, params: HookParams): Promise<vo
   const idMap = idMapOfExport(stack[0], recorded, found.type === "none" ? parseConfig("") : found.config);
   const made = await store.exports.ensure(stack, { idMap });
   for (const { losses } of made) warnOfLosses(context, `the export of ${lower}`, losses);
-  if (found.type === "none" || recorded === undefined) return;
+  if (found.type === "none") return;
+  if (recorded === undefined) {
+    const { upper } = found.rootfs;
+    if (!upper.startsWith(`${directory}/`) && !isDirectory(upper)) throw movedAway(name, directory, found);
+    return;
+  }
   // What views changed, after they announced it.
   const isAnnounced = found.pendingGeneration !== undefined && !found.uncaptured;
   let ref = isAnnounced ? await foldForStart(context, name, recorded) : recorded;
@@ -82,6 +88,14 @@ function isPending({ pendingGeneration, uncaptured }: OwnDirectory, generation: 
 function stackOf({ store }: Context, rootfsPath: string): ExportStack | undefined {
   const rootfs = parseRootfsPath(rootfsPath.startsWith("overlay") ? rootfsPath : `overlay:${rootfsPath}`);
   return rootfs.type === "overlay" ? store.exports.stackOf(rootfs.lowers) : undefined;
+}
+
+/** LXC would make it, empty. */
+function movedAway(name: string, directory: string, { rootfs }: OwnDirectory): StoreError {
+  return new StoreError("REFUSED", {
+    reason: `${name}: ${rootfs.upper} is missing: ${directory} was moved, and the store has no container ${name} there`,
+    hint: `move it back to ${dirname(rootfs.upper)}, then use delta0 rename`,
+  });
 }
 
 function missingUpper({ store }: Context, name: string, found: OwnDirectory, tree: Digest): StoreError {

@@ -72,7 +72,10 @@ export function idMapOfExport(key: ExportKey, ref: ContainerRef | undefined, con
 export function warnOfOtherIdMap(context: Context, name: string, config: ConfigFile, idMap: IdMap | null): void {
   if (hasIdMap(config, idMap)) return;
   const has = idMap === null ? "no id map" : formatIdMap(idMap).join(" ");
-  warn(context, `${name}: its config's lxc.idmap was changed, but its files are for ${has}: clone it with --idmap`);
+  warn(
+    context,
+    `${name}: its config's lxc.idmap was changed, but its files are for ${has}: delta0 lxc repair ${name} puts it back, delta0 clone --idmap changes it`,
+  );
 }
 
 export function warnOfLosses(context: Context, what: string, losses: Losses): void {

@@ -10,6 +10,7 @@ import { isExpired, sweepEphemeral } from "./ephemeral.ts";
 import { foreignContainers } from "./foreign.ts";
 import { isDamage } from "./references.ts";
 import { settle } from "./settle.ts";
+import { warnOfTrouble } from "./trouble.ts";
 import { compareSnapshots, parseSnapshotName } from "./snapshots.ts";
 import type { ContainerState } from "./container-state.ts";
 
@@ -69,6 +70,7 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   const running = runningContainers();
   const containers: ListItem[] = [];
   const layers: ListItem[] = [];
+  const troubled: Parameters<typeof warnOfTrouble>[1][number][] = [];
   const gone = await sweepEphemeral(
     context,
     plain.flatMap(([name, ref]) => (ref.type === "container" ? [[name, ref] as const] : [])),
@@ -81,12 +83,14 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
       else {
         const item = await containerItem(context, name, ref, running, parentName);
         containers.push({ ...item, snapshots: snapshots.get(name) ?? [] });
+        if (item.state === "missing" || item.state === "foreign") troubled.push([name, { ref, state: item.state }]);
       }
     } catch (error) {
       if (!isDamage(error)) throw error;
       damaged(name, error);
     }
   }
+  warnOfTrouble(context, troubled);
   const foreign = foreignContainers(store, refs).filter(({ name }) => fits(name));
   return [...containers, ...foreign.map(foreignItem), ...layers].filter((item) => wanted(item, params));
 }

@@ -5,6 +5,7 @@ import type { LxcPlace } from "../lxc/lxc-calls.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { Context } from "./context.ts";
 import { sweepNames } from "./ephemeral.ts";
+import { warnOfOtherIdMap } from "./id-maps.ts";
 import { requireContainer } from "./references.ts";
 import { standsOn } from "./standing.ts";
 import { troublesOf } from "./trouble.ts";
@@ -52,6 +53,7 @@ export async function requireRunnable(context: Context, names: readonly string[]
         ...(trouble && { hint: trouble.remedy }),
       });
     }
+    warnOfOtherIdMap(context, name, found.config, ref.idMap);
     const isRunning = running.isRunning({ name, lxcPath, upper: found.rootfs.upper });
     containers.push({ name, lxcPath, directory, found, isRunning });
   }

@@ -6,6 +6,7 @@ import type { ExportStack } from "../exports/export-stack.ts";
 import { clearPending, markPending, readContainerDirectory } from "../lxc/container-directory.ts";
 import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
+import type { Digest } from "../model/digest.ts";
 import type { RunningContainers } from "../lxc/running.ts";
 import {
   beginCapture,
@@ -15,6 +16,7 @@ import {
   isEmptyUpper,
   isUncaptured,
 } from "../lxc/upper.ts";
+import { diffTrees } from "../trees/diff.ts";
 import { isBeingChanged } from "./change-container.ts";
 import { sweepEphemeral } from "./ephemeral.ts";
 import { foldUpper } from "./fold.ts";
@@ -104,9 +106,11 @@ export async function settleDirectory(
   }
   // An upper that was moved is one that lxc-snapshot -r put there: nothing says what was captured of it.
   if (!found.uncaptured && found.rootfs.upper === `${directory}/delta0`) {
-    if (ref.tree !== treeOfStack(stack) && isEmptyUpper(found.rootfs.upper))
+    const isLost = isEmptyUpper(found.rootfs.upper) && holdsChanges(context, treeOfStack(stack), ref.tree);
+    if (isLost)
       warn(context, `${name}: ${found.rootfs.upper} is empty, though the store has changes of it: ${REPAIR} ${name}`);
-    return as("stopped");
+    // What somebody put there by hand is captured if he says so.
+    if (isLost || options.isAsked !== true) return as("stopped");
   }
   const command = options.isAsked === true ? context.command : undefined;
   return await captureUpper(context, { name, ref, directory, found, stack, command });
@@ -114,6 +118,13 @@ export async function settleDirectory(
 
 /** Makes an upper anew. */
 const REPAIR = "delta0 lxc repair";
+
+/** True if anything but the roots differs: an upper that shows that is not empty. */
+export function holdsChanges({ store: { trees } }: Context, lower: Digest, tree: Digest): boolean {
+  if (lower === tree) return false;
+  for (const { path } of diffTrees(trees, trees.tree(lower), trees.tree(tree))) if (path !== "") return true;
+  return false;
+}
 
 /** As `resolveRef`, with containers settled. A running one stands for its last capture, with a warning. */
 export async function settledRef(context: Context, text: string): Promise<Resolved> {

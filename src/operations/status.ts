@@ -7,6 +7,7 @@ import { totalsOfChanges } from "./change-totals.ts";
 import type { ChangeTotals } from "./change-totals.ts";
 import { requireContainer } from "./references.ts";
 import { settle } from "./settle.ts";
+import { warnOfTrouble } from "./trouble.ts";
 import type { ContainerState } from "./container-state.ts";
 
 export interface StatusParams extends DiffOptions {
@@ -27,7 +28,9 @@ export interface Status {
 /** What a container changed of the tree it stands on. Costs what changed, not what is there. */
 export async function status(context: Context, { name, ...options }: StatusParams): Promise<Status> {
   const { trees } = context.store;
-  const { ref, state } = await settle(context, name, await requireContainer(context.store, name));
+  const settled = await settle(context, name, await requireContainer(context.store, name));
+  warnOfTrouble(context, [[name, settled]]);
+  const { ref, state } = settled;
   const changes = describeDifferences(trees, trees.tree(ref.lower), trees.tree(ref.tree), options);
   return {
     name,
