@@ -10,6 +10,7 @@ import { historyCommands } from "./commands/history.ts";
 import { layerCommands } from "./commands/layers.ts";
 import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
+import { lxcSetupCommands } from "./commands/lxc-setup.ts";
 import { nameCommands } from "./commands/names.ts";
 import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   ...nameCommands,
   ...historyCommands,
   ...exportCommands,
+  ...lxcSetupCommands,
   ...lxcCommands,
   ...adoptCommands,
   ...shellCommands,

@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { StoreError } from "../errors.ts";
+import type { Identity } from "../index.ts";
 
 /** An option of a verb. */
 export interface Option {
@@ -97,6 +98,21 @@ export function expiresAt(options: Options): { expires?: string } {
 }
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };
+
+const IDENTITIES: readonly Identity[] = ["new", "keep"];
+
+/** Of what makes containers. */
+export const IDENTITY_OPTION: Option = {
+  flags: "--identity <WHICH>",
+  description: "host name, machine id, SSH host keys, MAC and DHCP id: of its own (default), or those it comes with",
+  choices: IDENTITIES,
+};
+
+/** `{ identity }`, to be spread, or nothing if it is not given. */
+export function identityOf(options: Options): { identity?: Identity } {
+  const identity = IDENTITIES.find((known) => known === options.text("identity"));
+  return identity === undefined ? {} : { identity };
+}
 
 /** @param whose for the help: "of the container" */
 export function idMapOption(whose: string): Option {

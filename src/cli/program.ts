@@ -83,6 +83,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   lxc: "what LXC needs of delta0: delta0 lxc lists it",
   xattr: "extended attributes of files: delta0 xattr lists it",
   "lxc hooks": "the hooks that containers call",
+  "lxc template": "what lxc-create -t delta0 calls",
 };
 
 function nameOf({ args, nameAt = 0 }: Command): string {

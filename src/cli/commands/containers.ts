@@ -1,14 +1,21 @@
 import { StoreError } from "../../errors.ts";
-import type { Cloned, CreateParams, Identity, LxcParams } from "../../index.ts";
+import type { Cloned, CreateParams, LxcParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { showLosses } from "../losses.ts";
-import { absolutePath, EXPIRES_OPTION, expiresAt, idMapOf, idMapOption, parseLabels } from "../options.ts";
+import {
+  absolutePath,
+  EXPIRES_OPTION,
+  expiresAt,
+  IDENTITY_OPTION,
+  identityOf,
+  idMapOf,
+  idMapOption,
+  parseLabels,
+} from "../options.ts";
 import type { Option, Options } from "../options.ts";
 import { standardInput, withStore } from "../session.ts";
 import { digestText, formatTime, shortDigest } from "../text.ts";
 import { SOURCE_OPTIONS, sourceParams } from "./layers.ts";
-
-const IDENTITIES: readonly Identity[] = ["new", "keep"];
 
 const LXC_OPTIONS: readonly Option[] = [
   { flags: "-P, --lxcpath <DIR>", description: "where LXC directories go (default: the setting lxc.path, else LXC's)" },
@@ -16,11 +23,7 @@ const LXC_OPTIONS: readonly Option[] = [
   { flags: "--config <FILE>", description: "an LXC config whose keys go before our defaults" },
   { flags: "--set <KEY=VALUE>", description: "one key of the LXC config", repeat: true },
   idMapOption("of the container, outside"),
-  {
-    flags: "--identity <WHICH>",
-    description: "host name, machine id, SSH host keys, MAC and DHCP id: of its own (default), or those it comes with",
-    choices: IDENTITIES,
-  },
+  IDENTITY_OPTION,
   { flags: "--label <K=V>", description: "a label, to find it by", repeat: true },
   EXPIRES_OPTION,
 ];
@@ -158,13 +161,12 @@ function containerParams(
   options: Options,
 ): LxcParams & Pick<CreateParams, "expires" | "identity"> & { readonly labels: Readonly<Record<string, string>> } {
   const settings = options.list("set");
-  const identity = IDENTITIES.find((known) => known === options.text("identity"));
   return {
     ...options.pathAs("lxcPath", "lxcpath"),
     ...options.pathAs("config"),
     ...(settings.length > 0 && { settings }),
     ...idMapOf(options),
-    ...(identity && { identity }),
+    ...identityOf(options),
     noLxc: options.refused("lxc"),
     labels: parseLabels(options.list("label")),
     ...expiresAt(options),

@@ -7,19 +7,6 @@ import { visible } from "../text.ts";
 /** What works with LXC's own, and what LXC calls. */
 export const lxcCommands: readonly Command[] = [
   {
-    name: "lxc hooks install",
-    args: [],
-    summary: "write the hooks of containers anew, where delta0 or Node has moved",
-    run: async (call) => {
-      const directory = await withStore(call, async ({ store }, { installHooks }) => {
-        installHooks(store);
-        return store.paths.lxc;
-      });
-      await call.output.confirm("lxc-hooks-install", { directory }, () => [`hooks: ${visible(directory)}`]);
-      return 0;
-    },
-  },
-  {
     name: "lxc identity",
     args: ["NAME"],
     nameAt: 0,
