@@ -177,14 +177,16 @@ for (const [how, does] of [
 test("hooks: they are written again only where they differ", async () => {
   await using at = await host();
   const files = [hooksFile(at.paths), `${at.paths.lxc}/pre-start`, `${at.paths.lxc}/post-stop`];
-  const inodes = () => files.map((file) => statSync(file).ino);
-  const before = inodes();
+  const before = files.map((file) => statSync(file).ino);
   chmodSync(files[1]!, 0o644);
-  writeHooks(at.paths, [at.program, "an argument"]);
-  assert.deepEqual(inodes(), before);
+  const command = [at.program, "an argument"];
+  assert.deepEqual(writeHooks(at.paths, command, { dryRun: true }), ["pre-start"]);
+  assert.equal(statSync(files[1]!).mode & 0o777, 0o644);
+  assert.deepEqual(writeHooks(at.paths, command), ["pre-start"]);
   assert.equal(statSync(files[1]!).mode & 0o777, 0o755);
-  writeHooks(at.paths, ["/elsewhere/node", "/elsewhere/main.js"]);
-  assert.equal(inodes()[0], before[0]);
+  assert.deepEqual(writeHooks(at.paths, command), []);
+  assert.deepEqual(writeHooks(at.paths, ["/elsewhere/node", "/elsewhere/main.js"]), ["pre-start", "post-stop"]);
+  assert.equal(statSync(files[0]!).ino, before[0]);
   assert.match(readFileSync(files[2]!, "utf8"), /'\/elsewhere\/node' '\/elsewhere\/main.js' '--quiet' '--store'/);
 });
 
