@@ -5,6 +5,7 @@ import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { isDamage } from "./references.ts";
 import { parseSnapshotName } from "./snapshots.ts";
+import { exportSpace } from "./sweep-exports.ts";
 
 export interface StoreInfo extends StoreUsage {
   readonly directory: string;
@@ -13,6 +14,8 @@ export interface StoreInfo extends StoreUsage {
   readonly containers: number;
   readonly snapshots: number;
   readonly exports: number;
+  /** What their files and directories take, beside the store's own. */
+  readonly exportDiskBytes: number;
   /** Bytes of regular files of all layers, containers and snapshots, each counted in full. */
   readonly logicalBytes: number;
   /** `logicalBytes` to what chunks and nodes take; null for an empty store. */
@@ -39,6 +42,7 @@ export async function info(context: Context): Promise<StoreInfo> {
     else containers++;
   }
   const usage = await store.usage();
+  const space = exportSpace(store);
   const accounted = usage.storedBytes + usage.nodeBytes;
   return {
     directory: store.paths.directory,
@@ -46,7 +50,8 @@ export async function info(context: Context): Promise<StoreInfo> {
     layers,
     containers,
     snapshots,
-    exports: store.exports.keys().length,
+    exports: space.exports,
+    exportDiskBytes: space.diskBytes,
     logicalBytes,
     ratio: accounted === 0 ? null : logicalBytes / accounted,
     ...usage,

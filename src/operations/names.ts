@@ -15,6 +15,7 @@ import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
 import { findOver } from "./ephemeral.ts";
 import { settle, settledRef, settleReadable } from "./settle.ts";
+import { sweepExports } from "./sweep-exports.ts";
 import { refuseStarted, renamedSnapshots, takeAway } from "./take-away.ts";
 
 export interface TagParams {
@@ -106,7 +107,10 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
     refs.set(name, ref);
     if (directory !== undefined) directories.push(directory);
   }
-  if (!dryRun) await takeAway(context, refs, directories);
+  if (!dryRun) {
+    await takeAway(context, refs, directories);
+    await sweepExports(context);
+  }
   return { removed: names };
 }
 

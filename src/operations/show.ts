@@ -1,10 +1,12 @@
 import type { ContainerRef, Layer } from "../containers/records.ts";
 import type { Digest } from "../model/digest.ts";
+import { readContainerDirectory } from "../lxc/container-directory.ts";
 import type { Context } from "./context.ts";
+import { directoryOf } from "./lxc-host.ts";
 import { resolveRef } from "./references.ts";
 import { settle } from "./settle.ts";
 import type { ContainerState } from "./container-state.ts";
-import { warnOfTrouble } from "./trouble.ts";
+import { standsOn } from "./standing.ts";
 import { describeSnapshots } from "./snapshots.ts";
 import type { SnapshotItem } from "./snapshots.ts";
 
@@ -27,7 +29,7 @@ export interface LayerDescription {
 
 export interface ContainerDescription {
   readonly state: ContainerState;
-  /** The tree its changes are relative to, and which its LXC config names as lower. */
+  /** The tree its changes are relative to. */
   readonly lower: Digest;
   readonly created: string;
   readonly captured: string | null;
@@ -39,6 +41,14 @@ export interface ContainerDescription {
   readonly ephemeral: boolean;
   readonly expires: string | null;
   readonly lxcDirectory: string | null;
+  /** The exports that it stands on, the topmost first; empty without an LXC directory of ours. */
+  readonly exports: readonly StoodOn[];
+}
+
+export interface StoodOn {
+  readonly path: string;
+  /** What its files and directories take, also for others that stand on it; null if it is not there yet. */
+  readonly diskBytes: number | null;
 }
 
 /** Everything about one ref. For a container `layer` is what it was made from or last committed to. */
@@ -48,14 +58,13 @@ export async function show(context: Context, { ref: text }: { readonly ref: stri
   if (found.kind === "tree") return describe(context, text, "tree", found.tree, null, null);
   if (found.kind === "layer")
     return describe(context, text, "layer", found.tree, store.refs.layer(found.ref.layer), null);
-  const settled = await settle(context, found.name, found.ref);
-  warnOfTrouble(context, [[found.name, settled]]);
-  const { ref, state } = settled;
+  const { ref, state } = await settle(context, found.name, found.ref);
   const layer = ref.base === null ? null : store.refs.layer(ref.base);
   const snapshots = await describeSnapshots(store, found.name);
   return describe(context, text, "container", ref.tree, layer, {
     ...describeContainer(found.name, ref, state),
     snapshots,
+    exports: exportsUnder(context, found.name, ref),
   });
 }
 
@@ -76,11 +85,20 @@ function describeLayer({ store }: Pick<Context, "store">, layer: Layer): LayerDe
   return { parentDigest: parent === null ? null : store.refs.layer(parent).tree, created, message, source };
 }
 
+function exportsUnder({ store }: Context, name: string, ref: ContainerRef): StoodOn[] {
+  const directory = directoryOf(name, ref);
+  const stack = directory === undefined ? undefined : standsOn(store, readContainerDirectory(directory));
+  return (stack ?? []).map((key) => ({
+    path: store.exports.path(key),
+    diskBytes: store.exports.isThere(key) ? (store.exports.headerOf(key)?.diskBytes ?? null) : null,
+  }));
+}
+
 function describeContainer(
   name: string,
   ref: ContainerRef,
   state: ContainerState,
-): Omit<ContainerDescription, "snapshots"> {
+): Omit<ContainerDescription, "snapshots" | "exports"> {
   const { lower, created, captured, generation, labels, identityPending, ephemeral, expires, lxcPath } = ref;
   const lxcDirectory = lxcPath === null ? null : `${lxcPath}/${name}`;
   return { state, lower, created, captured, generation, labels, identityPending, ephemeral, expires, lxcDirectory };

@@ -1,14 +1,26 @@
+import { StoreError } from "../errors.ts";
 import type { ExportKey } from "../exports/export-key.ts";
 import type { Store } from "../store.ts";
 import { parseDuration } from "../model/duration.ts";
 import type { Context } from "./context.ts";
+import { warn } from "./context.ts";
 import { ExportUsers } from "./export-users.ts";
 
 /**
  * Removes the shared exports that nothing has used for the store's grace period. Those that are in use are noted to be: so this looks at
- * containers' configs about once in a period, and costs nothing else.
+ * containers' configs about once in a period, and costs nothing else. What goes wrong is warned of.
  */
 export async function sweepExports(context: Context): Promise<{ readonly removed: readonly ExportKey[] }> {
+  try {
+    return await sweep(context);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    warn(context, `unused exports stay: ${error.message}`);
+    return { removed: [] };
+  }
+}
+
+async function sweep(context: Context): Promise<{ readonly removed: readonly ExportKey[] }> {
   const { exports, settings } = context.store;
   const before = Date.now() - (parseDuration(settings.find("grace") ?? "") ?? DEFAULT_GRACE_MS);
   const isOld = (key: ExportKey): boolean => (exports.lastUsed(key) ?? 0) < before;

@@ -4,6 +4,7 @@ import { runningContainers } from "../lxc/running.ts";
 import { Staging } from "../lxc/staging.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
+import { exportsNamedIn } from "./foreign.ts";
 import { keepFiles } from "./kept-files.ts";
 import { snapshotRefName, snapshotsOf } from "./snapshots.ts";
 
@@ -38,6 +39,7 @@ export async function takeAway(
       let staging = stagings.get(lxcPath);
       if (staging === undefined)
         stagings.set(lxcPath, (staging = Staging.begin(store.paths.staging, lxcPath, store.refs)));
+      store.exports.touch(exportsNamedIn(store, `${directory}/config`));
       staging.takeAway(basename(directory));
       refuseStarted(directory);
     }

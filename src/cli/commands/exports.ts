@@ -25,10 +25,21 @@ export const exportCommands: readonly Command[] = [
   },
   {
     name: "exports",
-    args: [],
-    summary: "the shared exports that containers stand on",
+    args: ["[REF…]"],
+    summary: "the shared exports that containers stand on: all, or those of REFs",
+    options: [{ flags: "--repair", description: "make those as they were that were changed from outside" }],
+    details:
+      "An export of which OVER names another one holds what its tree changes of that one's. SPACE counts blocks that exports share in each.",
     run: async (call) => {
-      const items = await withStore(call, (context, { listExports }) => listExports(context));
+      const params = call.args.length === 0 ? {} : { refs: call.args };
+      if (call.options.flag("repair")) {
+        const { repaired } = await withStore(call, (context, { repairExports }) => repairExports(context, params));
+        await call.output.confirm("exports", { repaired: repaired.map(digestText) }, () =>
+          repaired.map((digest) => `repaired the export of ${shortDigest(digest)}…`),
+        );
+        return 0;
+      }
+      const items = await withStore(call, (context, { listExports }) => listExports(context, params));
       const documents = items.map((item) => ({ ...item, digest: digestText(item.digest) }));
       await call.output.show("exports", { items: documents }, () => (items.length === 0 ? [] : exportTable(items)));
       return 0;
@@ -78,21 +89,24 @@ async function exportRef(call: Call): Promise<number> {
 async function exportForStart(call: Call, ref: string, target: string | undefined): Promise<number> {
   if (target !== undefined)
     throw new StoreError("USAGE", { reason: `--for-start chooses the place itself: ${target} is one too many` });
-  const { digest, path, made } = await withStore(call, (context, { warmExport }) => warmExport(context, { ref }));
-  await call.output.show("export", { ref, digest: digestText(digest), target: path, made }, () => [path]);
+  const warmed = await withStore(call, (context, { warmExport }) => warmExport(context, { ref }));
+  const { digest, path, lowers, made } = warmed;
+  await call.output.show("export", { ref, digest: digestText(digest), target: path, lowers, made }, () => [path]);
   return 0;
 }
 
 function exportTable(items: readonly ExportItem[]): string[] {
-  const rows = items.map(({ digest, idMap, entries, users, mounted, changed }) => [
+  const rows = items.map(({ digest, over, idMap, entries, diskBytes, users, mounted, changed }) => [
     `${shortDigest(digest)}…`,
+    over === null ? "-" : `${shortDigest(over)}…`,
     idMap === null ? "not known" : idMap.join(" ") || "-",
     String(entries),
+    diskBytes === null ? "not known" : formatBytes(diskBytes),
     mounted ? "mounted" : users.length > 0 ? "used" : "unused",
     describeChanged(changed),
     describeUsers(users),
   ]);
-  return table([["DIGEST", "IDMAP", "FILES", "STATE", "CHANGED", "USERS"], ...rows], [2]);
+  return table([["DIGEST", "OVER", "IDMAP", "FILES", "SPACE", "STATE", "CHANGED", "USERS"], ...rows], [3, 4]);
 }
 
 function describeUsers(users: readonly string[]): string {

@@ -134,7 +134,8 @@ function describeShown({ ref, type, digest, files, sizeBytes, layer, container }
     ["holds", `${count(files, "entry")}, ${formatBytes(sizeBytes)}`],
   ];
   if (container) {
-    const { state, captured, labels, lxcDirectory, identityPending, ephemeral, expires, snapshots } = container;
+    const { state, captured, labels, lxcDirectory, identityPending, ephemeral, expires, snapshots, exports } =
+      container;
     const asOf = captured === null ? "" : `, as of the last capture, ${formatTime(captured)}`;
     rows.push(
       ["state", state === "running" && captured === null ? "running, never captured" : `${state}${asOf}`],
@@ -142,6 +143,8 @@ function describeShown({ ref, type, digest, files, sizeBytes, layer, container }
       ["stands on", digestText(container.lower)],
     );
     if (lxcDirectory !== null) rows.push(["LXC", visible(lxcDirectory)]);
+    for (const { path, diskBytes } of exports)
+      rows.push(["export", `${visible(path)}, ${diskBytes === null ? "not made yet" : formatBytes(diskBytes)}`]);
     if (identityPending) rows.push(["identity", "a new one at its next start"]);
     if (ephemeral) rows.push(["ephemeral", "gone once it has run and stopped"]);
     if (expires !== null) rows.push(["expires", formatTime(expires)]);

@@ -95,6 +95,6 @@ function describeInfo(info: StoreInfo): string[] {
     ["stored", `${formatBytes(storedBytes + nodeBytes)}${ratio === null ? "" : `, ratio ${ratio.toFixed(1)}`}`],
     ["chunks", `${chunks}: ${formatBytes(storedBytes)}, ${formatBytes(plainBytes)} before compression`],
     ["nodes", `${nodes}: ${formatBytes(nodeBytes)}`],
-    ["exports", String(info.exports)],
+    ["exports", `${info.exports}, ${formatBytes(info.exportDiskBytes)}`],
   ]);
 }
