@@ -17,7 +17,7 @@ test("create: takes a layer, a container, a digest, a directory, a tar, and the 
   for (const [i, source] of sources.entries()) {
     const context = { ...at.context, input: createReadStream(tar) };
     const made = await create(context, { source, name: `c${i}`, ...NO_LXC });
-    assert.deepEqual(made, { ref: source, names: [`c${i}`], digest, lxcPath: null }, source);
+    assert.deepEqual(made, { ref: source, names: [`c${i}`], digest, lxcPath: null, losses: [] }, source);
     const shown = await show(at.context, { ref: `c${i}` });
     assert.equal(shown.digest, digest);
     assert.equal(shown.container?.lower, digest);
