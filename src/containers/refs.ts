@@ -103,9 +103,10 @@ export class Refs {
    */
   async *historyOf(name: string): AsyncGenerator<NameChange> {
     let wanted = name;
+    // It stands in the record as it is, with its length, which in a command it does not.
+    let packed = pack(wanted);
     for await (const [key, bytes] of this.#meta.iterate({ ...kindRange("history"), reverse: true })) {
-      // Names are ASCII, and stand in the record as they are.
-      if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(wanted, 0, "latin1")) continue;
+      if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(packed)) continue;
       const { number, time, command, changes } = decodeNumbered(key, bytes);
       const change = changes.find((change) => change.name === wanted);
       if (change === undefined) continue;
@@ -122,7 +123,9 @@ export class Refs {
         after,
         files: origin?.files ?? [],
       };
+      if (from === wanted) continue;
       wanted = from;
+      packed = pack(wanted);
     }
   }
 
