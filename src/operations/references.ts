@@ -127,7 +127,7 @@ async function unknownName(store: Store, name: string): Promise<StoreError> {
     if (place.name !== name) continue;
     return new StoreError("NOT_FOUND", {
       what: `no layer or container "${name}": the store does not know ${place.lxcPath}/${name}`,
-      hint: `take it in: delta0 lxc adopt ${name} -P ${place.lxcPath}`,
+      hint: `take it in: delta0 lxc adopt ${name} -P ${place.lxcPath}; or remove it: lxc-destroy -P ${place.lxcPath} -n ${name}`,
     });
   }
   const names = refs.map(([known]) => known);

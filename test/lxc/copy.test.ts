@@ -47,8 +47,10 @@ test("lxc: a copy is a container by itself, with all of the original's files: no
     items.map(({ name }) => name),
     ["web"],
   );
+  await at.ok("config", "lxc.path", at.lxcPath);
   const refused = await at.delta0(["rm", "plain"]);
   assert.equal(refused.code, 4);
+  assert.match(refused.stderr, /lxc-destroy -P .* -n plain/);
 
   await run("umount", [`${at.store}/exports`]);
   renameSync(at.store, `${at.path}/gone`);
