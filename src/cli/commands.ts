@@ -12,6 +12,7 @@ import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
 import { lxcSetupCommands } from "./commands/lxc-setup.ts";
 import { nameCommands } from "./commands/names.ts";
+import { retainCommands } from "./commands/retain.ts";
 import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
 import { snapshotCommands } from "./commands/snapshots.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   ...xattrCommands,
   ...nameCommands,
   ...historyCommands,
+  ...retainCommands,
   ...exportCommands,
   ...lxcSetupCommands,
   ...lxcCommands,

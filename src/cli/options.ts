@@ -73,7 +73,7 @@ export class Options {
     if (text === undefined) return undefined;
     const value = Number(text);
     if (/^[0-9]+(\.[0-9]+)?$/.test(text) && value >= least) return value;
-    throw new StoreError("USAGE", { reason: `--${key} takes a number from ${least} on, not "${text}"` });
+    throw new StoreError("USAGE", { reason: `${flagOf(key)} takes a number from ${least} on, not "${text}"` });
   }
 }
 
@@ -85,16 +85,29 @@ export const EXPIRES_OPTION: Option = {
 
 /** `--expires 2h` as the time that it will be then. @throws {StoreError} USAGE */
 export function expiresAt(options: Options): { expires?: string } {
-  const text = options.text("expires");
-  if (text === undefined) return {};
+  const seconds = durationSeconds(options, "expires");
+  return seconds === undefined ? {} : { expires: new Date(Date.now() + seconds * 1000).toISOString() };
+}
+
+/** `--KEY 2h` in seconds. @throws {StoreError} USAGE */
+export function durationSeconds(options: Options, key: string): number | undefined {
+  const text = options.text(key);
+  if (text === undefined) return undefined;
   const [, number = "", unit = ""] = /^([0-9]{1,9}(?:\.[0-9]+)?)(s|m|min|h|d|w)$/.exec(text) ?? [];
-  const at = new Date(Date.now() + Number(number) * (UNIT_SECONDS[unit] ?? Number.NaN) * 1000);
-  if (Number.isNaN(at.getTime()))
-    throw new StoreError("USAGE", {
-      reason: `--expires takes a number and s, m, h, d or w, not "${text}"`,
-      hint: "--expires 2h",
-    });
-  return { expires: at.toISOString() };
+  const seconds = Number(number) * (UNIT_SECONDS[unit] ?? Number.NaN);
+  if (seconds <= MOST_SECONDS) return seconds;
+  throw new StoreError("USAGE", {
+    reason: `${flagOf(key)} takes a number and s, m, h, d or w, not "${text}"`,
+    hint: `${flagOf(key)} 2h`,
+  });
+}
+
+/** So far the clock goes. */
+const MOST_SECONDS = 4e12;
+
+/** `keepLast` as it is typed. */
+function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };

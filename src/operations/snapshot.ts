@@ -1,4 +1,4 @@
-import type { Layer } from "../containers/records.ts";
+import type { Layer, LayerRef } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
@@ -16,6 +16,8 @@ export interface SnapshotParams {
   readonly message?: string;
   /** One that runs is frozen for as long as it is read. */
   readonly allowRunning?: boolean;
+  /** `retain` does not remove it. */
+  readonly pinned?: boolean;
 }
 
 export interface SnapshotTaken {
@@ -29,7 +31,7 @@ export interface SnapshotTaken {
 /** Keeps a container's state under a name. It costs a record, and the container goes on as if nothing had been. */
 export async function snapshot(context: Context, params: SnapshotParams): Promise<SnapshotTaken> {
   const { store, command } = context;
-  const { name, message = "", allowRunning = false } = params;
+  const { name, message = "", allowRunning = false, pinned = false } = params;
   const container = await requireContainer(store, name);
   const taken = (await snapshotsOf(store, name)).map(([known]) => known);
   const snapshot = params.snapshot ?? nextName(taken);
@@ -42,7 +44,7 @@ export async function snapshot(context: Context, params: SnapshotParams): Promis
   const { tree, base } = await settleToCopy(context, name, container, allowRunning);
   const layer: Layer = { tree, parent: base, created: timestamp(), message, source: `snapshot of ${name}` };
   const ref = snapshotRefName({ container: name, snapshot });
-  const after = { type: "layer", layer: layerDigest(layer) } as const;
+  const after: LayerRef = { type: "layer", layer: layerDigest(layer), ...(pinned && { pinned }) };
   await store.change(command, [{ name: ref, before: null, after }], [layer]);
   return { name, snapshot, ref, digest: tree };
 }

@@ -78,6 +78,8 @@ export interface SnapshotItem {
   readonly digest: Digest;
   readonly files: number;
   readonly sizeBytes: number;
+  /** `retain` does not remove it. */
+  readonly pinned: boolean;
 }
 
 export async function describeSnapshots(store: Store, container: string): Promise<SnapshotItem[]> {
@@ -93,6 +95,7 @@ export async function describeSnapshots(store: Store, container: string): Promis
       digest: tree,
       files,
       sizeBytes,
+      pinned: ref.pinned === true,
     };
   });
 }

@@ -14,6 +14,7 @@ export const snapshotCommands: readonly Command[] = [
     options: [
       { flags: "-m, --message <TEXT>", description: "kept with the snapshot" },
       { flags: "-a, --allow-running", description: "one that runs is frozen while it is read" },
+      { flags: "--pin", description: "retain does not remove it" },
       { flags: "-L, --list", description: "the container's snapshots" },
       { flags: "-r, --restore", description: "go back to SNAP, as rollback does" },
       { flags: "-d, --destroy", description: "remove SNAP" },
@@ -75,6 +76,7 @@ async function snapshot(call: Call): Promise<number> {
     ...(snap !== undefined && { snapshot: snap }),
     ...options.textAs("message"),
     allowRunning: options.flag("allowRunning"),
+    pinned: options.flag("pin"),
   };
   const taken = await withStore(call, (context, api) => api.snapshot(context, params));
   await output.confirm("snapshot", { ...taken, digest: digestText(taken.digest) }, () => [
@@ -87,12 +89,12 @@ async function listSnapshots(call: Call, name: string): Promise<number> {
   const items = await withStore(call, (context, api) => api.listSnapshots(context, { name }));
   const documents = items.map((item) => ({ ...item, digest: digestText(item.digest) }));
   await call.output.show("snapshots", { name, items: documents }, () => {
-    const rows = items.map(({ snapshot, created, files, sizeBytes, message }) => [
+    const rows = items.map(({ snapshot, created, files, sizeBytes, message, pinned }) => [
       snapshot,
       formatTime(created),
       String(files),
       formatBytes(sizeBytes),
-      visible(message),
+      `${pinned ? "(pinned) " : ""}${visible(message)}`,
     ]);
     return rows.length === 0 ? [] : table([["SNAP", "CREATED", "FILES", "SIZE", "MESSAGE"], ...rows], [2, 3]);
   });
