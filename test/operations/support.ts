@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { preStart, show } from "../../src/index.ts";
 import type { Context } from "../../src/index.ts";
+import { getValue, readConfig } from "../../src/lxc/config-file.ts";
 import type { TestStore } from "../support/store.ts";
 import { openTestStore } from "../support/store.ts";
 
@@ -40,8 +41,8 @@ export async function startContainer(context: Context, name: string): Promise<vo
   const { container } = await show(context, { ref: name });
   assert.ok(container);
   const directory = await directoryOf(context, name);
-  const lower = context.store.exports.path(container.lower);
-  await preStart(context, { configFile: `${directory}/config`, rootfsPath: `${lower}:${directory}/delta0` });
+  const configFile = `${directory}/config`;
+  await preStart(context, { configFile, rootfsPath: getValue(readConfig(configFile), "lxc.rootfs.path") ?? "" });
 }
 
 async function directoryOf(context: Context, name: string): Promise<string> {
