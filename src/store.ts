@@ -1,15 +1,17 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import type { Claims } from "./chunks/claims.ts";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
+import { Marker } from "./containers/marker.ts";
 import type { Layer, RefChange } from "./containers/records.ts";
-import { refVersion, Refs } from "./containers/refs.ts";
+import { layerDigest, refVersion, Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
 import { asStoreError, errnoOf, isStoreError, StoreError } from "./errors.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
 import { decodePlace } from "./format/chunk-value.ts";
-import { digestPrefixRange, kindRange } from "./format/keys.ts";
+import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
 import { FORMAT_VERSION, requireVersion } from "./format/record.ts";
 import { Kv } from "./kv/kv.ts";
 import { recoverStagings } from "./lxc/staging.ts";
@@ -51,16 +53,20 @@ export class Store implements AsyncDisposable {
   readonly settings: Settings;
   readonly exports: SharedExports;
   readonly #meta: Kv;
+  readonly #claims: Claims;
   readonly #owned: Owned[];
+  /** Of the collection that runs. */
+  #marker: Marker | undefined;
   #uppers: Uppers | undefined;
   #lastChange: Promise<void> = Promise.resolve();
 
   private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: Owned[]) {
     this.paths = paths;
     this.chunks = chunks;
-    this.nodes = new NodeStore(meta);
+    this.#claims = chunks.claims;
+    this.nodes = new NodeStore(meta, this.#claims);
     this.content = new ContentStore(chunks, this.nodes);
-    this.trees = new TreeStore(this.nodes);
+    this.trees = new TreeStore(this.nodes, this.#claims);
     this.lowers = new LowerTrees(this.trees);
     this.blocks = new BlockCache(chunks, this.nodes);
     this.refs = refs;
@@ -159,6 +165,10 @@ export class Store implements AsyncDisposable {
   }
 
   async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
+    if (this.#marker !== undefined) {
+      const fresh = new Map(layers.map((layer) => [layerDigest(layer), layer]));
+      for (const { after } of changes) if (after !== null) this.#marker.markRef(after, fresh);
+    }
     await this.#flush();
     await this.refs.change(command, changes, layers);
   }
@@ -179,12 +189,62 @@ export class Store implements AsyncDisposable {
     if (newChunks || newNodes) await this.#meta.barrier();
   }
 
+  /** An operation begins that puts or names things: until it is disposed, what it puts and looks into is not collected. */
+  begin(): Disposable {
+    return this.#claims.begin();
+  }
+
+  /**
+   * Runs a collection. While it runs, the marker it works with is told of all that operations look into and name.
+   *
+   * @throws {StoreError} REFUSED if one runs already
+   */
+  async collect<T>(work: (marker: Marker) => Promise<T>): Promise<T> {
+    if (this.#marker !== undefined) throw new StoreError("REFUSED", { reason: "a collection runs already" });
+    const marker = new Marker(this.refs, this.nodes);
+    this.#marker = marker;
+    this.#claims.beginEpoch();
+    this.#claims.onTree = (tree) => marker.markTree(tree);
+    try {
+      // One that began before has not told the marker what it names; its names are among those that are marked then.
+      await this.#lastChange;
+      for (const tree of [...this.#claims.trees(), ...this.lowers.live()]) marker.markTree(tree);
+      return await work(marker);
+    } finally {
+      this.#marker = undefined;
+      this.#claims.onTree = undefined;
+    }
+  }
+
+  /** Has LevelDB give back the room of records that were deleted, a slice at a time. @param records about how many there are */
+  async compactRecords(kind: "chunk" | "node", records: number, signal?: AbortSignal): Promise<void> {
+    for (const range of slicesOf(kind, Math.min(Math.ceil(records / RECORDS_OF_A_SLICE), 256))) {
+      signal?.throwIfAborted();
+      await this.#meta.compact(range);
+    }
+  }
+
   /** Trees whose digests begin with these hex digits, at least 8. */
   async treesByPrefix(prefix: string): Promise<Digest[]> {
     const found: Digest[] = [];
     for await (const key of this.#meta.keys(digestPrefixRange("node", prefix))) {
       const digest = digestFromBytes(key.subarray(1));
       if (digest.startsWith(prefix) && this.#isTree(digest)) found.push(digest);
+    }
+    return found;
+  }
+
+  /** All things whose digests begin with these hex digits, at least 8. */
+  async partsByPrefix(
+    prefix: string,
+  ): Promise<{ readonly kind: "tree" | "layer" | "node" | "chunk"; readonly digest: Digest }[]> {
+    const found = [];
+    for (const kind of ["layer", "node", "chunk"] as const) {
+      for await (const key of this.#meta.keys(digestPrefixRange(kind, prefix))) {
+        const digest = digestFromBytes(key.subarray(1));
+        if (!digest.startsWith(prefix)) continue;
+        found.push({ kind: kind === "node" && this.#isTree(digest) ? ("tree" as const) : kind, digest });
+      }
     }
     return found;
   }
@@ -242,6 +302,9 @@ function recordChanges(changes: readonly RefChange[], upper: SharedUpper | "over
 }
 
 type Owned = Disposable | AsyncDisposable;
+
+/** Some 10 MB of chunk index. */
+const RECORDS_OF_A_SLICE = 100_000;
 
 /**
  * So large are the tables, too, each of which is synced. After a full disk, LevelDB needs as much room, twice, to open again.

@@ -9,6 +9,11 @@ import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import { compress, compressAsync, decompress } from "../sys/zstd.ts";
+import { Claims } from "./claims.ts";
+import { sweepChunks } from "./chunk-sweep.ts";
+import type { SweptChunks } from "./chunk-sweep.ts";
+import type { SweepOptions } from "./node-store.ts";
+import { ValueLedger } from "./value-ledger.ts";
 
 /** What was put since the store was opened. */
 export interface ChunkStats {
@@ -40,8 +45,10 @@ interface Job {
  * docs/design.md, "Two databases".
  */
 export class ChunkStore implements Chunks {
+  readonly claims: Claims;
   readonly #values: Kv;
   readonly #meta: Kv;
+  readonly #ledger: ValueLedger;
   #nextId: number;
   /** Ids below it are reserved; see `#takeId`. */
   #reservedIds: number;
@@ -59,32 +66,35 @@ export class ChunkStore implements Chunks {
   #framesStoredBytes = 0;
   #framesPlainBytes = 0;
   /** In values that the barrier has not covered. */
-  #unindexed = new Map<Digest, Place>();
+  readonly #unindexed = new Map<Digest, Place>();
   #unindexedBytes = 0;
 
-  readonly #claims = new Set<Digest>();
+  /** Being deleted: the index may have them for a moment. */
+  readonly #condemned = new Set<Digest>();
   readonly #recent = new RecentValues();
   /** A compressed frame that is being read. */
   readonly #frameRoom = new Uint8Array(BLOCK_BYTES);
   #stats: ChunkStats = { newChunks: 0, newPlainBytes: 0, newStoredBytes: 0 };
 
-  private constructor(values: Kv, meta: Kv, nextId: number) {
+  private constructor(values: Kv, meta: Kv, claims: Claims, ledger: ValueLedger, nextId: number) {
     this.#values = values;
     this.#meta = meta;
+    this.claims = claims;
+    this.#ledger = ledger;
     this.#nextId = nextId;
     this.#reservedIds = nextId;
   }
 
   /**
-   * Borrows both databases: `values` holds chunk values, `meta` the index.
+   * Borrows all: `values` holds chunk values, `meta` the index.
    *
    * @throws {StoreError} FORMAT_INVALID if the counter's record is damaged
    */
-  static async open(values: Kv, meta: Kv): Promise<ChunkStore> {
+  static async open(values: Kv, meta: Kv, claims: Claims = new Claims()): Promise<ChunkStore> {
     const mark = meta.getSync(NEXT_ID_KEY);
     let next = mark === undefined ? 0 : numberIn(openRecord(NEXT_ID_KEY, mark, "the counter of chunk values"));
     for await (const key of values.keys({ reverse: true, limit: 1 })) next = Math.max(next, idOfKey(key) + 1);
-    return new ChunkStore(values, meta, next);
+    return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, next), next);
   }
 
   stats(): ChunkStats {
@@ -92,7 +102,7 @@ export class ChunkStore implements Chunks {
   }
 
   /**
-   * Stores a chunk unless it is there, and claims it either way.
+   * Stores a chunk unless it is there, and claims it either way: the tree that will name it is under way.
    *
    * It is on disk only after `flush`. Whoever puts many waits for `backpressure` in between.
    *
@@ -102,7 +112,8 @@ export class ChunkStore implements Chunks {
   put(bytes: Uint8Array): Digest {
     if (this.#failure) throw this.#failure.error;
     const digest = digestOf(bytes);
-    if (this.#unwritten.has(digest) || this.claim(digest)) return digest;
+    if (this.claim(digest)) return digest;
+    this.claims.claim("chunks", digest);
     const plain = Uint8Array.from(bytes);
     this.#enqueue(digest, plain, compressed(digest, plain));
     return digest;
@@ -117,12 +128,13 @@ export class ChunkStore implements Chunks {
   putFrame(frame: Frame): void {
     if (this.#failure) throw this.#failure.error;
     const { digest, codec, plainBytes } = frame;
-    if (this.#unwritten.has(digest) || this.claim(digest)) return;
+    if (this.claim(digest)) return;
     if (plainBytes === 0 || plainBytes > BLOCK_BYTES || (codec === CODEC.raw && frame.stored.length !== plainBytes))
       throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${plainBytes} bytes` });
     const stored = Uint8Array.from(frame.stored);
     const plain = plainOf(stored, frame, digest, undefined);
     requireDigest(plain, digest);
+    this.claims.claim("chunks", digest);
     this.#enqueue(digest, plain, { digest, codec, plainBytes, stored });
   }
 
@@ -133,16 +145,21 @@ export class ChunkStore implements Chunks {
     this.#working ??= this.#work();
   }
 
-  /**
-   * Keeps a chunk that is there from being collected while this store is open: a tree that names it may be under way.
-   *
-   * @returns false if the store does not have it
-   */
+  /** Keeps a chunk that the store has from being collected while the operation runs. @returns false if the store does not have it */
   claim(digest: Digest): boolean {
-    if (this.#claims.has(digest)) return true;
-    if (!this.#unwritten.has(digest) && this.#place(digest) === undefined) return false;
-    this.#claims.add(digest);
+    if (!this.claims.has("chunks", digest) && !this.#unwritten.has(digest) && !this.has(digest)) return false;
+    this.claims.claim("chunks", digest);
     return true;
+  }
+
+  /** True for one that is in a value. */
+  has(digest: Digest): boolean {
+    return this.#place(digest) !== undefined;
+  }
+
+  /** Of its frame; 0 for a chunk that is in no value. */
+  storedBytes(digest: Digest): number {
+    return this.#place(digest)?.storedBytes ?? 0;
   }
 
   /** A promise to wait for while too much is on its way to disk. */
@@ -200,7 +217,7 @@ export class ChunkStore implements Chunks {
     while (this.#working) await this.#working;
     if (this.#failure) throw this.#failure.error;
     await this.#writeValue();
-    return await this.#index();
+    return await this.index();
   }
 
   /** Takes chunks off the queue in order, so that values hold neighbours, and writes each value once it is full. */
@@ -214,7 +231,7 @@ export class ChunkStore implements Chunks {
         this.#framesPlainBytes += frame.plainBytes;
         if (this.#framesStoredBytes >= VALUE_BYTES || this.#framesPlainBytes >= MAX_VALUE_PLAIN_BYTES)
           await this.#writeValue();
-        if (this.#unindexedBytes >= BATCH_BYTES) await this.#index();
+        if (this.#unindexedBytes >= BATCH_BYTES) await this.index();
         this.#queuedBytes -= job.plainBytes;
         if (this.#queuedBytes <= MAX_QUEUED_BYTES / 2) this.#drained();
       }
@@ -252,19 +269,55 @@ export class ChunkStore implements Chunks {
     this.#framesPlainBytes = 0;
   }
 
-  async #index(): Promise<boolean> {
-    const entries = this.#unindexed;
-    if (entries.size === 0) return false;
+  /** Writes the index entries of the values that are written, once these are safe from a power cut. */
+  async index(): Promise<boolean> {
+    // What another operation writes meanwhile, the barrier does not cover.
+    const entries = [...this.#unindexed];
+    const bytes = this.#unindexedBytes;
+    if (entries.length === 0) return false;
     await this.#values.barrier();
-    const operations: Operation[] = Array.from(entries, ([digest, place]) => ({
-      type: "put",
-      key: digestKey("chunk", digest),
-      value: encodePlace(place),
-    }));
-    await this.#meta.write(operations);
-    this.#unindexed = new Map();
-    this.#unindexedBytes = 0;
+    const operations = entries.map(([digest, place]): Operation => {
+      return { type: "put", key: digestKey("chunk", digest), value: encodePlace(place) };
+    });
+    const ids = new Set(entries.map(([, { id }]) => id));
+    await this.#meta.write([...operations, this.#ledger.settle(ids, this.#nextId)]);
+    for (const [digest, place] of entries) if (this.#unindexed.get(digest) === place) this.#unindexed.delete(digest);
+    this.#unindexedBytes -= bytes;
     return true;
+  }
+
+  /**
+   * Deletes the chunks that are not live, unless they are claimed. See `sweepChunks`.
+   *
+   * @param isLive asked right before one is deleted
+   */
+  async sweep(isLive: (digest: Digest) => boolean, options: SweepOptions): Promise<SweptChunks> {
+    const parts = { chunks: this, values: this.#values, meta: this.#meta, ledger: this.#ledger };
+    return await sweepChunks(parts, isLive, options);
+  }
+
+  clearSuspects(): Operation {
+    return this.#ledger.clearSuspects(this.#nextId);
+  }
+
+  /** Deletes index entries. Until that is done nobody finds them any more, and whoever puts such a chunk stores it anew. */
+  async condemn(digests: readonly Digest[], alongside: readonly Operation[]): Promise<void> {
+    for (const digest of digests) this.#condemned.add(digest);
+    try {
+      const deletions = digests.map((digest): Operation => ({ type: "del", key: digestKey("chunk", digest) }));
+      await this.#meta.write([...deletions, ...alongside]);
+    } finally {
+      for (const digest of digests) this.#condemned.delete(digest);
+    }
+  }
+
+  /** Writes frames as they are to a value of their own. Where they were before they stay until the next `flush`. */
+  async move(frames: readonly Frame[]): Promise<void> {
+    const id = await this.#takeId();
+    const { value, places } = encodeChunkValue(id, frames);
+    await this.#values.write([{ type: "put", key: idKey(id), value }]);
+    for (const [i, { digest }] of frames.entries()) this.#unindexed.set(digest, places[i]!);
+    this.#unindexedBytes += value.length;
   }
 
   /**
@@ -277,6 +330,7 @@ export class ChunkStore implements Chunks {
       const value = sealRecord(NEXT_ID_KEY, this.#reservedIds);
       await this.#meta.write([{ type: "put", key: NEXT_ID_KEY, value }], { sync: true });
     }
+    this.#ledger.begin(this.#nextId);
     return this.#nextId++;
   }
 
@@ -295,6 +349,7 @@ export class ChunkStore implements Chunks {
   }
 
   #place(digest: Digest): Place | undefined {
+    if (this.#condemned.has(digest)) return undefined;
     const unindexed = this.#unindexed.get(digest);
     if (unindexed !== undefined) return unindexed;
     const bytes = this.#meta.getSync(digestKey("chunk", digest));

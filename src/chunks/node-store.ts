@@ -1,8 +1,22 @@
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
-import { digestKey } from "../format/keys.ts";
+import { digestKey, kindRange } from "../format/keys.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
+import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
+import { Claims } from "./claims.ts";
+
+/** How many of something, and the bytes that they take. */
+export interface Tally {
+  count: number;
+  bytes: number;
+}
+
+/** What a collection deleted, or would delete. */
+export interface Swept extends Tally {
+  /** How many it left. */
+  kept: number;
+}
 
 /** What keeps nodes. */
 export interface Nodes {
@@ -13,35 +27,44 @@ export interface Nodes {
 
 /** Nodes by digest, small and immutable: pages of directories, link tables and contents, and trees. */
 export class NodeStore implements Nodes {
+  readonly claims: Claims;
   readonly #meta: Kv;
   /** Put, not yet written. */
   #pending = new Map<Digest, Uint8Array>();
+  /** Being deleted: the database may have them for a moment. */
+  readonly #condemned = new Set<Digest>();
 
-  /** Borrows `meta`. */
-  constructor(meta: Kv) {
+  /** Borrows both. */
+  constructor(meta: Kv, claims: Claims = new Claims()) {
     this.#meta = meta;
+    this.claims = claims;
   }
 
-  /** Keeps `bytes`. Until `flush` it is in memory alone. */
+  /** Keeps `bytes`, and claims them. Until `flush` they are in memory alone. */
   put(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
+    this.claims.claim("nodes", digest);
     if (!this.has(digest)) this.#pending.set(digest, bytes);
     return digest;
   }
 
   has(digest: Digest): boolean {
-    return this.#pending.has(digest) || this.#meta.getSync(digestKey("node", digest)) !== undefined;
+    return this.#pending.has(digest) || this.#read(digest) !== undefined;
   }
 
   /** Reads a node and proves it. @throws {StoreError} NODE_MISSING, NODE_CORRUPT */
   get(digest: Digest): Uint8Array {
     const pending = this.#pending.get(digest);
     if (pending !== undefined) return pending;
-    const bytes = this.#meta.getSync(digestKey("node", digest));
+    const bytes = this.#read(digest);
     if (bytes === undefined) throw new StoreError("NODE_MISSING", { digest });
     const actual = digestOf(bytes);
     if (actual !== digest) throw new StoreError("NODE_CORRUPT", { digest, actual });
     return bytes;
+  }
+
+  #read(digest: Digest): Uint8Array | undefined {
+    return this.#condemned.has(digest) ? undefined : this.#meta.getSync(digestKey("node", digest));
   }
 
   /**
@@ -50,15 +73,62 @@ export class NodeStore implements Nodes {
    * @returns false if there was nothing to write
    */
   async flush(): Promise<boolean> {
-    const writing = this.#pending;
-    if (writing.size === 0) return false;
-    const operations: Operation[] = Array.from(writing, ([digest, value]) => ({
-      type: "put",
-      key: digestKey("node", digest),
-      value,
-    }));
+    // Others may be put meanwhile.
+    const writing = [...this.#pending];
+    if (writing.length === 0) return false;
+    const operations = writing.map(([digest, value]): Operation => {
+      return { type: "put", key: digestKey("node", digest), value };
+    });
     await this.#meta.write(operations);
-    for (const digest of writing.keys()) this.#pending.delete(digest);
+    for (const [digest] of writing) this.#pending.delete(digest);
     return true;
   }
+
+  /**
+   * Deletes all nodes that are not live; or only counts them. May end at any time: what is left is left for the next.
+   *
+   * @param isLive asked right before one is deleted
+   */
+  async sweep(isLive: (digest: Digest) => boolean, { dryRun, signal }: SweepOptions): Promise<Swept> {
+    const swept: Swept = { count: 0, bytes: 0, kept: 0 };
+    const isDead = (digest: Digest): boolean => !isLive(digest) && !this.claims.has("nodes", digest);
+    for await (const rows of batches(this.#meta.iterate(kindRange("node")), ROWS_AT_ONCE)) {
+      signal?.throwIfAborted();
+      const dead = rows.flatMap(([key, { length }]) => {
+        const digest = digestFromBytes(key.subarray(1));
+        return isDead(digest) ? [{ digest, length }] : [];
+      });
+      for (const { length } of dead) swept.bytes += length;
+      swept.count += dead.length;
+      swept.kept += rows.length - dead.length;
+      if (dryRun || dead.length === 0) continue;
+      for (const { digest } of dead) this.#condemned.add(digest);
+      try {
+        await this.#meta.write(dead.map(({ digest }) => ({ type: "del", key: digestKey("node", digest) })));
+      } finally {
+        for (const { digest } of dead) this.#condemned.delete(digest);
+      }
+    }
+    return swept;
+  }
+}
+
+export interface SweepOptions {
+  /** Counts, and deletes nothing. */
+  readonly dryRun: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Deleted in one write. */
+export const ROWS_AT_ONCE = 1000;
+
+export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }

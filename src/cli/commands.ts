@@ -16,6 +16,7 @@ import { retainCommands } from "./commands/retain.ts";
 import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
 import { snapshotCommands } from "./commands/snapshots.ts";
+import { spaceCommands } from "./commands/space.ts";
 import { storeCommands } from "./commands/store.ts";
 import { xattrCommands } from "./commands/xattr.ts";
 
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   ...historyCommands,
   ...retainCommands,
   ...exportCommands,
+  ...spaceCommands,
   ...lxcSetupCommands,
   ...lxcCommands,
   ...adoptCommands,

@@ -1,9 +1,11 @@
+import type { SweepOptions, Swept } from "../chunks/node-store.ts";
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { digestKey, historyKey, idOfKey, kindRange, nameKey, namePrefixRange } from "../format/keys.ts";
 import { pack } from "../format/packing.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
+import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import { byteString } from "../model/name.ts";
 import {
@@ -127,6 +129,33 @@ export class Refs {
       wanted = from;
       packed = pack(wanted);
     }
+  }
+
+  /** Forgets changes of names that are older. @returns how many there are */
+  async dropHistory(before: string, { dryRun }: Pick<SweepOptions, "dryRun">): Promise<number> {
+    let count = 0;
+    for await (const entry of this.history()) {
+      if (entry.time >= before) continue;
+      count++;
+      if (!dryRun) await this.#meta.write([{ type: "del", key: historyKey(entry.number) }]);
+    }
+    return count;
+  }
+
+  /** Deletes the layers that are not live; or only counts them. @param isLive asked right before one is deleted */
+  async sweepLayers(isLive: (digest: Digest) => boolean, { dryRun, signal }: SweepOptions): Promise<Swept> {
+    const swept: Swept = { count: 0, bytes: 0, kept: 0 };
+    for await (const [key, { length }] of this.#meta.iterate(kindRange("layer"))) {
+      signal?.throwIfAborted();
+      if (isLive(digestFromBytes(key.subarray(1)))) {
+        swept.kept++;
+        continue;
+      }
+      swept.count++;
+      swept.bytes += length;
+      if (!dryRun) await this.#meta.write([{ type: "del", key }]);
+    }
+    return swept;
   }
 
   /**

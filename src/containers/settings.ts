@@ -9,6 +9,7 @@ export const SETTINGS = {
   "lxc.template": "a config file whose keys new containers have instead of our defaults",
   grace: "how long exports that nothing uses any more are kept: 30m, 12h, 7d (default: 24h)",
   identity: "new or keep: whether containers that are made become machines of their own (default: new)",
+  "gc.grace": "for how long gc keeps what a name meant after it was changed or removed (default: 14d)",
 } as const;
 export type Setting = keyof typeof SETTINGS;
 

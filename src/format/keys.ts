@@ -10,6 +10,7 @@ import { DIGEST_BYTES, digestToBytes } from "../model/digest.ts";
  *   r <name>        what a name stands for: layer or container
  *   h <number 8>    history: one change of a name, in order
  *   s <name>        settings and counters
+ *   v <id 8>        of a chunk value: how many bytes of it are dead
  *
  * The database `chunks` has one kind of key: the chunk value's id as 8 bytes, big-endian.
  */
@@ -19,6 +20,7 @@ export const KIND = {
   node: 0x6e,
   ref: 0x72,
   setting: 0x73,
+  value: 0x76,
   layer: 0x79,
 } as const;
 export type Kind = keyof typeof KIND;
@@ -58,6 +60,11 @@ export function historyKey(sequence: number): Buffer {
   return Buffer.concat([Buffer.of(KIND.history), idKey(sequence)]);
 }
 
+/** @param id of a chunk value */
+export function valueKey(id: number): Buffer {
+  return Buffer.concat([Buffer.of(KIND.value), idKey(id)]);
+}
+
 /** The key of a value of `chunks`. */
 export function idKey(id: number): Buffer {
   const key = Buffer.allocUnsafe(8);
@@ -72,4 +79,10 @@ export function idOfKey(key: Uint8Array, offset = 0): number {
 /** Bounds of all keys of one kind: `gte` included, `lt` not. */
 export function kindRange(kind: Kind): { gte: Buffer; lt: Buffer } {
   return { gte: Buffer.of(KIND[kind]), lt: Buffer.of(KIND[kind] + 1) };
+}
+
+/** All keys of one kind in `count` parts, of about the same size where digests follow the kind. @param count at most 256 */
+export function slicesOf(kind: Kind, count: number): { gte: Buffer; lt: Buffer }[] {
+  const bounds = Array.from({ length: count }, (_, i) => Buffer.of(KIND[kind], Math.floor((i * 256) / count)));
+  return bounds.map((gte, i) => ({ gte, lt: bounds[i + 1] ?? kindRange(kind).lt }));
 }

@@ -220,6 +220,11 @@ export class Kv implements AsyncDisposable {
     if (writes === this.#writes) this.#tables.settle();
   }
 
+  /** Rewrites the tables that overlap a range: what was deleted in it takes no room any more. */
+  async compact({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
+    await this.#filling(this.#db.compactRange(gte, lt));
+  }
+
   async #filling(work: Promise<void>): Promise<void> {
     try {
       await work;

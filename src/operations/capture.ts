@@ -43,6 +43,7 @@ export interface Captured {
 
 /** Reads what a stopped container changed into the store. */
 export async function capture(context: Context, params: CaptureParams): Promise<Captured> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { name, from, dialect = "trusted", idMap } = params;
   const before = await requireContainer(store, name);

@@ -40,6 +40,7 @@ export async function changeFiles<T>(
   paths: readonly string[],
   change: (view: ContainerView, file: ContainerFile) => Promise<T>,
 ): Promise<FilesChanged<T>> {
+  using _operation = context.store.begin();
   const files = paths.map(parseFileRef);
   const drafts = new Map<string, ContainerDraft>();
   try {

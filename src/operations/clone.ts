@@ -57,6 +57,7 @@ export interface Cloned {
  * to be a copy.
  */
 export async function clone(context: Context, params: CloneParams): Promise<Cloned> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { ref, names, labels = {}, ephemeral = false, copy = false, allowRunning = false } = params;
   if (names.length === 0) throw new StoreError("USAGE", { reason: "no name for the clone" });

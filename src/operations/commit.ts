@@ -26,6 +26,7 @@ export interface Committed {
 
 /** Makes a layer of a container's state; the container goes on above it, with an empty upper. */
 export async function commit(context: Context, params: CommitParams): Promise<Committed> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { name, message = "" } = params;
   const container = await requireContainer(store, name);

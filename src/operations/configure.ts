@@ -4,7 +4,7 @@ import { StoreError } from "../errors.ts";
 import { SETTINGS } from "../containers/settings.ts";
 import type { Setting } from "../containers/settings.ts";
 import type { Context } from "./context.ts";
-import { parseDuration } from "../model/duration.ts";
+import { requireDuration } from "../model/duration.ts";
 import { parseIdentity } from "./identity.ts";
 
 export interface ConfigureParams {
@@ -38,6 +38,7 @@ function checked(key: Setting, value: string): string {
     case "identity":
       return parseIdentity(value);
     case "grace":
+    case "gc.grace":
       return duration(value);
     case "lxc.path":
     case "lxc.template":
@@ -46,8 +47,8 @@ function checked(key: Setting, value: string): string {
 }
 
 function duration(value: string): string {
-  if (parseDuration(value) !== undefined) return value;
-  throw new StoreError("USAGE", { reason: `"${value}" is no length of time`, hint: "a number and s, m, h, d or w" });
+  requireDuration(value);
+  return value;
 }
 
 /** A relative one would mean another place from another directory. */

@@ -31,6 +31,7 @@ export interface CreateParams extends LxcParams, SourceParams {
 
 /** Makes a container of a ref or a source. */
 export async function create(context: Context, params: CreateParams): Promise<Cloned> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { source, name } = params;
   await sweepNames(context, [name]);

@@ -45,6 +45,7 @@ export interface Exported {
 
 /** Writes a tree out. A target file or directory is in place only once it is complete and safe from a power cut. */
 export async function exportTree(context: Context, params: ExportParams): Promise<Exported> {
+  using _operation = context.store.begin();
   const { ref, target, verify = false } = params;
   const idMap = params.idMap === undefined || params.idMap.length === 0 ? null : parseIdMap(params.idMap);
   if (verify && (target === "-" || target.endsWith(".tar")))

@@ -40,6 +40,7 @@ export interface Got {
  * @throws {StoreError} USAGE, NOT_FOUND, EXISTS if the directory has one of the names, NOT_PERMITTED, NO_SPACE
  */
 export async function get(context: Context, { paths, target, asUser = false }: GetParams): Promise<Got> {
+  using _operation = context.store.begin();
   const chosen: Chosen[] = [];
   for (const text of paths) chosen.push(await choose(context, text));
   chosen.sort((a, b) => (a.name < b.name ? -1 : 1));

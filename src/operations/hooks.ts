@@ -33,6 +33,7 @@ export interface HookParams {
  * @throws {StoreError} REFUSED if the upper is missing though it should hold changes: LXC would make it anew, empty
  */
 export async function preStart(context: Context, params: HookParams): Promise<void> {
+  using _operation = context.store.begin();
   const { store } = context;
   const stack = stackOf(context, params.rootfsPath);
   if (stack === undefined) return;

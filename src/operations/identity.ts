@@ -96,6 +96,7 @@ export interface IdentityRenewed {
  * @throws {StoreError} NOT_FOUND; REFUSED while it runs, and for one without an LXC directory of ours
  */
 export async function identity(context: Context, { name }: { readonly name: string }): Promise<IdentityRenewed> {
+  using _operation = context.store.begin();
   const { store } = context;
   const before = await settleStopped(context, name);
   const { ref, state } = before;

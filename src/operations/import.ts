@@ -28,6 +28,7 @@ export interface Imported {
 
 /** Makes a layer of a source. Until it is complete and durable nothing of it is visible. */
 export async function importLayer(context: Context, params: ImportParams): Promise<Imported> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { name, message = "" } = params;
   const before = replaceable(store, name, params.replace ?? false);

@@ -29,6 +29,7 @@ export async function tag(
   context: Context,
   params: TagParams,
 ): Promise<{ readonly name: string; readonly digest: Digest }> {
+  using _operation = context.store.begin();
   const { store, command } = context;
   const { ref, name, replace = false } = params;
   const before = replaceable(store, name, replace);
@@ -57,6 +58,7 @@ export interface RenameParams {
  * Renames a layer, or a container with its snapshots and its LXC directory. Clones stand on trees, not on names: they never notice.
  */
 export async function rename(context: Context, { from, to }: RenameParams): Promise<RenameParams> {
+  using _operation = context.store.begin();
   const { store, command } = context;
   const found = await requireRef(store, from);
   requireFree(store, to);
@@ -94,6 +96,7 @@ export interface RemoveParams {
  * checked before the first is touched.
  */
 export async function remove(context: Context, params: RemoveParams): Promise<{ readonly removed: readonly string[] }> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { force = false, dryRun = false } = params;
   const names = [...new Set(params.names)];

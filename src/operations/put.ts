@@ -50,6 +50,7 @@ export interface Put {
  *   other way round; SOURCE_INVALID for what changes while it is read; NOT_PERMITTED, NO_SPACE
  */
 export async function put(context: Context, params: PutParams): Promise<Put> {
+  using _operation = context.store.begin();
   if (params.sources.includes("-")) return await putInput(context, params);
   const { store, signal, onProgress } = context;
   const file = parseFileRef(params.target);

@@ -32,6 +32,7 @@ export interface Restored {
  * @throws {StoreError} NOT_FOUND for a snapshot that there is not, REFUSED while it runs: nothing was changed
  */
 export async function rollback(context: Context, { name, snapshot }: RollbackParams): Promise<Restored> {
+  using _operation = context.store.begin();
   const { refs } = context.store;
   const container = await requireContainer(context.store, name);
   const past = parsePastName(snapshot.startsWith("@{") ? `${name}${snapshot}` : snapshot);
@@ -53,6 +54,7 @@ async function rollbackTo(context: Context, past: PastName, container: Container
 
 /** Drops all that a container changed: it is its base again. @throws {StoreError} REFUSED while it runs */
 export async function reset(context: Context, { name }: { readonly name: string }): Promise<Restored> {
+  using _operation = context.store.begin();
   return await restore(context, name, ({ base, lower }) => ({ base, lower, tree: lower }));
 }
 

@@ -51,6 +51,7 @@ export async function settle(
   ref: ContainerRef,
   options: SettleOptions = {},
 ): Promise<Settled> {
+  using _operation = context.store.begin();
   if (ref.ephemeral && (await sweepEphemeral(context, [[name, ref]], options.running)).has(name))
     throw new StoreError("NOT_FOUND", { what: `"${name}" was ephemeral, and is gone now that it has stopped` });
   return await foldUpper(context, name, await settleDirectory(context, name, ref, options));

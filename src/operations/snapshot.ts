@@ -30,6 +30,7 @@ export interface SnapshotTaken {
 
 /** Keeps a container's state under a name. It costs a record, and the container goes on as if nothing had been. */
 export async function snapshot(context: Context, params: SnapshotParams): Promise<SnapshotTaken> {
+  using _operation = context.store.begin();
   const { store, command } = context;
   const { name, message = "", allowRunning = false, pinned = false } = params;
   const container = await requireContainer(store, name);

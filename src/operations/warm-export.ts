@@ -24,6 +24,7 @@ export interface WarmedExport {
  * @throws {StoreError} REFUSED if one was changed from outside
  */
 export async function warmExport(context: Context, { ref }: { readonly ref: string }): Promise<WarmedExport> {
+  using _operation = context.store.begin();
   const { store, signal, onProgress } = context;
   const resolved = await settledRef(context, ref);
   const container = resolved.kind === "container" ? resolved.ref : undefined;

@@ -34,6 +34,11 @@ export class LowerTrees {
     return tree;
   }
 
+  /** Those that views look into, and may for long. */
+  live(): Digest[] {
+    return [...this.#trees].flatMap(([digest, ref]) => (ref.deref() === undefined ? [] : digest));
+  }
+
   #drop(): void {
     for (const [digest, ref] of this.#trees) {
       const tree = ref.deref();

@@ -1,3 +1,4 @@
+import { Claims } from "../chunks/claims.ts";
 import type { Nodes } from "../chunks/node-store.ts";
 import { StoreError } from "../errors.ts";
 import { decodeDirectoryPage, decodeLinkPage, decodeTree, encodeTree } from "../format/pages.ts";
@@ -36,17 +37,21 @@ const CACHED_LINK_MAPS = 4;
  */
 export class TreeStore {
   readonly nodes: Nodes;
+  readonly #claims: Claims;
   readonly #directories = new RecentlyUsed<Page<DirectoryRows>>(CACHED_ROWS, (page) =>
     "pages" in page ? page.pages.length : page.rows.size,
   );
   readonly #linkMaps = new RecentlyUsed<ReadonlyMap<TreePath, LinkGroup>>(CACHED_LINK_MAPS, () => 1);
 
-  /** Borrows `nodes`. */
-  constructor(nodes: Nodes) {
+  /** Borrows both. */
+  constructor(nodes: Nodes, claims: Claims = new Claims()) {
     this.nodes = nodes;
+    this.#claims = claims;
   }
 
+  /** The tree, which is claimed: whoever asks is about to read it, or to name it. */
   tree(digest: Digest): Tree {
+    this.#claims.claimTree(digest);
     return { digest, ...decodeTree(this.nodes.get(digest), digest) };
   }
 

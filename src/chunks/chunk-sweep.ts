@@ -1,0 +1,195 @@
+import { isStoreError } from "../errors.ts";
+import { decodeChunkValue, decodePlace } from "../format/chunk-value.ts";
+import type { Frame } from "../format/chunk-value.ts";
+import { digestKey, idKey, idOfKey, kindRange } from "../format/keys.ts";
+import type { Kv, Operation } from "../kv/kv.ts";
+import { digestFromBytes } from "../model/digest.ts";
+import type { Digest } from "../model/digest.ts";
+import type { Claims } from "./claims.ts";
+import { batches, ROWS_AT_ONCE } from "./node-store.ts";
+import type { SweepOptions, Swept } from "./node-store.ts";
+import type { ValueLedger } from "./value-ledger.ts";
+
+/** What a collection did, or would do, with chunks. `bytes` are those of their frames. */
+export interface SweptChunks extends Swept {
+  /** Chunk values that nothing is left of. */
+  values: number;
+  /** Frames' bytes that had to be written again, for more than half of their value was dead. */
+  movedBytes: number;
+}
+
+/** A chunk store, as a sweep needs it. */
+export interface SweptStore {
+  readonly claims: Claims;
+  condemn(digests: readonly Digest[], alongside: readonly Operation[]): Promise<void>;
+  move(frames: readonly Frame[]): Promise<void>;
+  index(): Promise<boolean>;
+  clearSuspects(): Operation;
+}
+
+/** What a sweep works with; all is the chunk store's. */
+export interface SweepParts {
+  readonly chunks: SweptStore;
+  readonly values: Kv;
+  readonly meta: Kv;
+  readonly ledger: ValueLedger;
+}
+
+/**
+ * Deletes the index entries of all chunks that are not live, then the values that nothing is left of, and writes anew what is left of
+ * those that are mostly dead. May end at any time, by a kill too: what is left is left for the next.
+ *
+ * The index is read whole, at 1 µs a chunk; of the values only those that are written anew, and those that nothing may lead to.
+ *
+ * @param isLive asked right before one is deleted
+ */
+export async function sweepChunks(
+  parts: SweepParts,
+  isLive: (digest: Digest) => boolean,
+  options: SweepOptions,
+): Promise<SweptChunks> {
+  const swept: SweptChunks = { count: 0, bytes: 0, kept: 0, values: 0, movedBytes: 0 };
+  const dead = await parts.ledger.dead();
+  const live = await sweepIndex(parts, isLive, options, dead, swept);
+  const gone = [...dead.keys()].filter((id) => !live.has(id));
+  for (const id of await orphans(parts, live)) if (!dead.has(id)) gone.push(id);
+  const wasteful = [...live].filter(([id, bytes]) => (dead.get(id) ?? 0) > bytes);
+  swept.values = gone.length;
+  swept.movedBytes = wasteful.reduce((sum, [, bytes]) => sum + bytes, 0);
+  if (options.dryRun) return swept;
+  await removeValues(parts, gone);
+  await parts.meta.write([parts.chunks.clearSuspects()]);
+  const moved = await moveLive(parts, wasteful.map(([id]) => id).sort(rising), options.signal);
+  await compactValues(parts, [...gone, ...moved].sort(rising), options.signal);
+  return swept;
+}
+
+/** @returns the bytes of live frames in each value */
+async function sweepIndex(
+  { chunks, meta, ledger }: SweepParts,
+  isLive: (digest: Digest) => boolean,
+  { dryRun, signal }: SweepOptions,
+  dead: Map<number, number>,
+  swept: SweptChunks,
+): Promise<Map<number, number>> {
+  const live = new Map<number, number>();
+  const keeps = (digest: Digest): boolean => isLive(digest) || chunks.claims.has("chunks", digest);
+  for await (const rows of batches(meta.iterate(kindRange("chunk")), ROWS_AT_ONCE)) {
+    signal?.throwIfAborted();
+    const condemned: Digest[] = [];
+    const touched = new Set<number>();
+    for (const [key, bytes] of rows) {
+      const digest = digestFromBytes(key.subarray(1));
+      const { id, storedBytes } = decodePlace(bytes, digest);
+      const isKept = keeps(digest);
+      const sums = isKept ? live : dead;
+      sums.set(id, (sums.get(id) ?? 0) + storedBytes);
+      if (isKept) continue;
+      condemned.push(digest);
+      touched.add(id);
+      swept.count++;
+      swept.bytes += storedBytes;
+    }
+    swept.kept += rows.length - condemned.length;
+    if (dryRun || condemned.length === 0) continue;
+    await chunks.condemn(
+      condemned,
+      [...touched].map((id) => ledger.setDead(id, dead.get(id) ?? 0)),
+    );
+  }
+  return live;
+}
+
+/** Values that no index entry leads to, nor ever did. */
+async function orphans({ values, ledger }: SweepParts, live: ReadonlyMap<number, number>): Promise<number[]> {
+  const found: number[] = [];
+  for (const { from, to } of ledger.suspects) {
+    for await (const key of values.keys({ gte: idKey(from), lt: idKey(to) }))
+      if (!live.has(idOfKey(key))) found.push(idOfKey(key));
+  }
+  return found;
+}
+
+async function removeValues({ values, meta, ledger }: SweepParts, ids: readonly number[]): Promise<void> {
+  for (let i = 0; i < ids.length; i += ROWS_AT_ONCE) {
+    const some = ids.slice(i, i + ROWS_AT_ONCE);
+    await values.write(some.map((id) => ({ type: "del", key: idKey(id) })));
+    await meta.write(some.map((id) => ledger.setDead(id, 0)));
+  }
+}
+
+/** @returns those that are gone then; a damaged one stays, for whoever may mend it */
+async function moveLive(parts: SweepParts, ids: readonly number[], signal?: AbortSignal): Promise<number[]> {
+  const { chunks, meta } = parts;
+  const moved: number[] = [];
+  let done: number[] = [];
+  let frames: Frame[] = [];
+  let bytes = 0;
+  const write = async (): Promise<void> => {
+    if (frames.length > 0) await chunks.move(frames);
+    frames = [];
+    bytes = 0;
+  };
+  /** The index leads to the new ones, whatever happens, before the old ones go. */
+  const finish = async (): Promise<void> => {
+    await write();
+    await chunks.index();
+    await meta.barrier();
+    await removeValues(parts, done);
+    moved.push(...done);
+    done = [];
+  };
+  for (const id of ids) {
+    signal?.throwIfAborted();
+    const left = liveFrames(parts, id);
+    if (left === undefined) continue;
+    for (const frame of left) {
+      frames.push(frame);
+      bytes += frame.stored.length;
+      if (bytes >= MOVED_VALUE_BYTES) await write();
+    }
+    done.push(id);
+    if (done.length === VALUES_AT_ONCE) await finish();
+  }
+  if (done.length > 0) await finish();
+  return moved;
+}
+
+/** @returns undefined if it cannot be read */
+function liveFrames({ values, meta }: SweepParts, id: number): Frame[] | undefined {
+  const value = values.getSync(idKey(id));
+  if (value === undefined) return [];
+  try {
+    return decodeChunkValue(id, value).filter(({ digest }) => {
+      const place = meta.getSync(digestKey("chunk", digest));
+      return place !== undefined && decodePlace(place, digest).id === id;
+    });
+  } catch (error) {
+    if (!isStoreError(error, "FORMAT_INVALID")) throw error;
+    return undefined;
+  }
+}
+
+/** Has LevelDB give back the room of what was deleted, a slice at a time. @param ids in rising order */
+async function compactValues({ values }: SweepParts, ids: readonly number[], signal?: AbortSignal): Promise<void> {
+  let first = ids[0];
+  let last = first;
+  for (const id of [...ids.slice(1), Number.MAX_SAFE_INTEGER]) {
+    if (first === undefined || last === undefined) return;
+    if (id - last > NEIGHBOURS || id - first > SLICE_IDS) {
+      signal?.throwIfAborted();
+      await values.compact({ gte: idKey(first), lt: idKey(last + 1) });
+      first = id;
+    }
+    last = id;
+  }
+}
+
+const rising = (a: number, b: number): number => a - b;
+const MOVED_VALUE_BYTES = 128 * 1024;
+/** Values that are moved between two barriers: at most 32 MiB. */
+const VALUES_AT_ONCE = 256;
+/** A table of LevelDB holds about as many values; slices nearer than that would rewrite the same ones. */
+const NEIGHBOURS = 32;
+/** About 64 MiB. */
+const SLICE_IDS = 512;

@@ -1,0 +1,97 @@
+import { StoreError } from "../errors.ts";
+import { idKey, idOfKey, kindRange, nameKey, valueKey } from "../format/keys.ts";
+import { openRecord, sealRecord } from "../format/record.ts";
+import type { Kv, Operation } from "../kv/kv.ts";
+
+/** Ids from `from` to before `to`. */
+export interface IdRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * What is known of chunk values beside the index, so that a collection need not read them: how many bytes of each are dead, and among
+ * which ids there may be values that no index entry ever led to, left by a process that was killed.
+ */
+export class ValueLedger {
+  readonly #meta: Kv;
+  /** Written, and not all indexed. */
+  readonly #unsettled = new Set<number>();
+  #suspects: readonly IdRange[];
+
+  private constructor(meta: Kv, suspects: readonly IdRange[]) {
+    this.#meta = meta;
+    this.#suspects = suspects;
+  }
+
+  /**
+   * Borrows `meta`.
+   *
+   * @param nextId above all ids that were used
+   * @throws {StoreError} FORMAT_INVALID
+   */
+  static async open(meta: Kv, values: Kv, nextId: number): Promise<ValueLedger> {
+    const [settled, suspects] = readState(meta);
+    for await (const _ of values.keys({ gte: idKey(settled), lt: idKey(nextId), limit: 1 }))
+      return new ValueLedger(meta, [...suspects, { from: settled, to: nextId }]);
+    return new ValueLedger(meta, suspects);
+  }
+
+  /** Where values may be that nothing leads to. Read whole, to find them. */
+  get suspects(): readonly IdRange[] {
+    return this.#suspects;
+  }
+
+  begin(id: number): void {
+    this.#unsettled.add(id);
+  }
+
+  /** @returns what is written with the index entries that lead to these values */
+  settle(ids: Iterable<number>, nextId: number): Operation {
+    for (const id of ids) this.#unsettled.delete(id);
+    return this.#state(Math.min(nextId, ...this.#unsettled));
+  }
+
+  /** @returns what is written once no suspect is left */
+  clearSuspects(nextId: number): Operation {
+    this.#suspects = [];
+    return this.settle([], nextId);
+  }
+
+  #state(settled: number): Operation {
+    const value = sealRecord(STATE_KEY, [settled, ...this.#suspects.flatMap(({ from, to }) => [from, to])]);
+    return { type: "put", key: STATE_KEY, value };
+  }
+
+  /** Bytes of frames that no index entry leads to any more, for each value that has such. */
+  async dead(): Promise<Map<number, number>> {
+    const dead = new Map<number, number>();
+    for await (const [key, bytes] of this.#meta.iterate(kindRange("value"))) {
+      const id = idOfKey(key, 1);
+      const count = openRecord(key, bytes, `ledger of chunk value ${id}`);
+      if (typeof count === "number") dead.set(id, count);
+    }
+    return dead;
+  }
+
+  /** @param bytes 0 for a value that is gone */
+  setDead(id: number, bytes: number): Operation {
+    const key = valueKey(id);
+    return bytes === 0 ? { type: "del", key } : { type: "put", key, value: sealRecord(key, bytes) };
+  }
+}
+
+const STATE_KEY = nameKey("setting", "chunk-values");
+
+function readState(meta: Kv): [settled: number, suspects: IdRange[]] {
+  const bytes = meta.getSync(STATE_KEY);
+  if (bytes === undefined) return [0, []];
+  const record = "the state of chunk values";
+  const numbers: unknown = openRecord(STATE_KEY, bytes, record);
+  if (!Array.isArray(numbers) || numbers.length % 2 !== 1 || !numbers.every((n) => Number.isSafeInteger(n) && n >= 0))
+    throw new StoreError("FORMAT_INVALID", { record, reason: "is no list of ids" });
+  const [settled = 0, ...bounds] = numbers as number[];
+  const suspects: IdRange[] = [];
+  for (let i = 0; i < bounds.length; i += 2) suspects.push({ from: bounds[i] ?? 0, to: bounds[i + 1] ?? 0 });
+  return [settled, suspects];
+}

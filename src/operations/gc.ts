@@ -1,0 +1,86 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { SweptChunks } from "../chunks/chunk-sweep.ts";
+import type { Swept } from "../chunks/node-store.ts";
+import type { Marker } from "../containers/marker.ts";
+import { StoreError } from "../errors.ts";
+import type { Context } from "./context.ts";
+import { requireDuration } from "../model/duration.ts";
+import { isDamage } from "./references.ts";
+import { markRoot, roots } from "./roots.ts";
+
+export interface GcParams {
+  /** For how long what a name meant is kept after it was changed or removed: "2h", "14d", "0". Default: the setting. */
+  readonly grace?: string;
+  /** Tells what would go, and removes nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface Collected {
+  readonly graceSeconds: number;
+  /** Changes of names that are forgotten. */
+  readonly historyEntries: number;
+  readonly layers: Swept;
+  readonly nodes: Swept;
+  readonly chunks: SweptChunks;
+  /** Accounted bytes: of nodes, and of chunks' frames. */
+  readonly freedBytes: number;
+}
+
+/**
+ * Removes what no name reaches and whose grace is over, and has the room on disk given back. Imports and clones may run beside it: what
+ * they look into and put is kept. It may be interrupted at any time: what it did not get to is left for the next.
+ *
+ * @throws {StoreError} REFUSED if a collection runs already; what damage says, of what a name reaches: then nothing is removed
+ */
+export async function gc(context: Context, params: GcParams = {}): Promise<Collected> {
+  const { store, signal } = context;
+  const { dryRun = false } = params;
+  const graceMs = requireDuration(params.grace ?? store.settings.find("gc.grace") ?? DEFAULT_GRACE);
+  const since = new Date(Date.now() - graceMs).toISOString();
+  return await store.collect(async (marker) => {
+    await markAll(context, marker, since);
+    const options = { dryRun, signal };
+    const historyEntries = await store.refs.dropHistory(since, options);
+    context.onProgress?.({ phase: "sweeping", entries: 0, bytes: 0 });
+    const chunks = await store.chunks.sweep((digest) => marker.hasChunk(digest), options);
+    const nodes = await store.nodes.sweep((digest) => marker.hasNode(digest), options);
+    const layers = await store.refs.sweepLayers((digest) => marker.hasLayer(digest), options);
+    for (const [kind, { count, kept }] of [
+      ["chunk", chunks],
+      ["node", nodes],
+    ] as const)
+      if (!dryRun && count > 0) await store.compactRecords(kind, count + kept, signal);
+    return {
+      graceSeconds: graceMs / 1000,
+      historyEntries,
+      layers,
+      nodes,
+      chunks,
+      freedBytes: nodes.bytes + chunks.bytes,
+    };
+  });
+}
+
+/** Lets others in between roots. */
+async function markAll(context: Context, marker: Marker, since: string): Promise<void> {
+  let entries = 0;
+  for await (const root of roots(context, { since })) {
+    context.signal?.throwIfAborted();
+    context.onProgress?.({ phase: "marking", entries: ++entries, bytes: 0 });
+    try {
+      markRoot(marker, root);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      const what = "name" in root ? `"${root.name}"` : `the export ${root.key}`;
+      throw new StoreError(
+        "REFUSED",
+        { reason: `${what} reaches what is damaged (${error.message}): nothing was collected`, hint: "delta0 fsck" },
+        { cause: error },
+      );
+    }
+    if (entries % ROOTS_BETWEEN_TURNS === 0) await turn();
+  }
+}
+
+const DEFAULT_GRACE = "14d";
+const ROOTS_BETWEEN_TURNS = 16;
