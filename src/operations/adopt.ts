@@ -81,6 +81,7 @@ export interface AdoptedSnapshot {
  *   SOURCE_INVALID if it changes meanwhile. Nothing was changed then.
  */
 export async function adopt(context: Context, params: AdoptParams): Promise<Adopted> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { convert = false, dryRun = false } = params;
   const plan = planOf(context, params);

@@ -45,6 +45,7 @@ export interface BackedUp extends SentObjects {
  * @throws {StoreError} EXISTS, USAGE for what is no container
  */
 export async function backup(context: Context, params: BackupParams): Promise<BackedUp> {
+  using _operation = context.store.begin();
   const { store, output } = context;
   const { name, file, allowRunning = false } = params;
   const container = await requireContainer(store, name);

@@ -39,6 +39,7 @@ export interface CreateFromTemplateParams extends Omit<CreateParams, "source"> {
  * @throws {StoreError} NOT_FOUND, EXISTS, PROGRAM_FAILED with what the template said
  */
 export async function createFromTemplate(context: Context, params: CreateFromTemplateParams): Promise<Cloned> {
+  using _operation = context.store.begin();
   const { store, signal, onProgress } = context;
   const { template, args = [], name } = params;
   const script = findTemplate(template);

@@ -6,9 +6,12 @@ import { DigestMap } from "../model/digest-map.ts";
 import { reachTree } from "../trees/reach.ts";
 import type { Reach } from "../trees/reach.ts";
 import type { Context } from "./context.ts";
+import { ExportUsers } from "./export-users.ts";
 import { requireRef } from "./references.ts";
 import { markRoot, roots } from "./roots.ts";
 import { settle } from "./settle.ts";
+import { exportSpace } from "./sweep-exports.ts";
+import type { ExportSpace } from "./sweep-exports.ts";
 import { parseSnapshotName, snapshotRefName, snapshotsOf } from "./snapshots.ts";
 
 /**
@@ -72,7 +75,10 @@ export interface Removable {
   readonly names: readonly string[];
   readonly chunks: Tally;
   readonly nodes: Tally;
+  /** Of chunks and nodes. */
   readonly freedBytes: number;
+  /** Beside that: shared exports that nothing would use any more. */
+  readonly exports: ExportSpace;
 }
 
 /** What `rm` of these names and `gc --grace 0` would free, to the byte. */
@@ -92,11 +98,21 @@ export async function duIfRemoved(
   const tally = new ReachTally(context);
   const marker = new Marker(store.refs, store.nodes, tally);
   const without = new Set(removed.keys());
-  for await (const root of roots(context, { since: NEVER, without })) markRoot(marker, root);
+  const users = await ExportUsers.find(context);
+  const isLeft = (name: string): boolean => !without.has(name);
+  const exports = store.exports.keys().filter((key) => !users.isMounted(key) && !users.of(key).some(isLeft));
+  const withoutExports = new Set(exports);
+  for await (const root of roots(context, { since: NEVER, without, withoutExports })) markRoot(marker, root);
   tally.reset();
   for (const ref of removed.values()) marker.markRef(ref);
   const { chunks, nodes } = tally;
-  return { names: [...without].sort(), chunks, nodes, freedBytes: chunks.bytes + nodes.bytes };
+  return {
+    names: [...without].sort(),
+    chunks,
+    nodes,
+    freedBytes: chunks.bytes + nodes.bytes,
+    exports: exportSpace(store, exports),
+  };
 }
 
 /** @throws {StoreError} NOT_FOUND */

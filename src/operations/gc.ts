@@ -7,6 +7,8 @@ import type { Context } from "./context.ts";
 import { requireDuration } from "../model/duration.ts";
 import { isDamage } from "./references.ts";
 import { markRoot, roots } from "./roots.ts";
+import type { RootsOptions } from "./roots.ts";
+import { sweepExports } from "./sweep-exports.ts";
 
 export interface GcParams {
   /** For how long what a name meant is kept after it was changed or removed: "2h", "14d", "0". Default: the setting. */
@@ -19,6 +21,7 @@ export interface Collected {
   readonly graceSeconds: number;
   /** Changes of names that are forgotten. */
   readonly historyEntries: number;
+  readonly exports: number;
   readonly layers: Swept;
   readonly nodes: Swept;
   readonly chunks: SweptChunks;
@@ -37,8 +40,9 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
   const { dryRun = false } = params;
   const graceMs = requireDuration(params.grace ?? store.settings.find("gc.grace") ?? DEFAULT_GRACE);
   const since = new Date(Date.now() - graceMs).toISOString();
+  const { removed } = await sweepExports(context, { ...(params.grace !== undefined && { graceMs }), dryRun });
   return await store.collect(async (marker) => {
-    await markAll(context, marker, since);
+    await markAll(context, marker, { since, withoutExports: new Set(removed) });
     const options = { dryRun, signal };
     const historyEntries = await store.refs.dropHistory(since, options);
     context.onProgress?.({ phase: "sweeping", entries: 0, bytes: 0 });
@@ -53,6 +57,7 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
     return {
       graceSeconds: graceMs / 1000,
       historyEntries,
+      exports: removed.length,
       layers,
       nodes,
       chunks,
@@ -62,9 +67,9 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
 }
 
 /** Lets others in between roots. */
-async function markAll(context: Context, marker: Marker, since: string): Promise<void> {
+async function markAll(context: Context, marker: Marker, options: RootsOptions): Promise<void> {
   let entries = 0;
-  for await (const root of roots(context, { since })) {
+  for await (const root of roots(context, options)) {
     context.signal?.throwIfAborted();
     context.onProgress?.({ phase: "marking", entries: ++entries, bytes: 0 });
     try {

@@ -54,6 +54,7 @@ export interface LxcCreated {
  * @throws {StoreError} EXISTS, NOT_FOUND, UNSUPPORTED for storage other than `-B dir` and `-B overlay`
  */
 export async function lxcCreate(context: Context, params: LxcCreateParams): Promise<LxcCreated> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { name, image, labels = {} } = params;
   const directory = resolve(params.path);

@@ -49,6 +49,7 @@ interface Patient {
  *   is due and nobody can tell of what, and for one without an LXC directory
  */
 export async function repairContainer(context: Context, { name }: { readonly name: string }): Promise<Repaired> {
+  using _operation = context.store.begin();
   const { store } = context;
   const known = await requireContainer(store, name);
   const { lxcPath } = known;

@@ -49,6 +49,7 @@ export interface RestoredBackup {
  * @throws {StoreError} EXISTS; SOURCE_INVALID for a file that is damaged or no backup, saying where; FORMAT_NEWER
  */
 export async function restore(context: Context, params: RestoreParams): Promise<RestoredBackup> {
+  using _operation = context.store.begin();
   const { store, input } = context;
   const { file } = params;
   const lxcPath = lxcPathFor(store, params);

@@ -10,9 +10,9 @@ import { ExportUsers } from "./export-users.ts";
  * Removes the shared exports that nothing has used for the store's grace period. Those that are in use are noted to be: so this looks at
  * containers' configs about once in a period, and costs nothing else. What goes wrong is warned of.
  */
-export async function sweepExports(context: Context): Promise<{ readonly removed: readonly ExportKey[] }> {
+export async function sweepExports(context: Context, options: SweepExportsOptions = {}): Promise<SweptExports> {
   try {
-    return await sweep(context);
+    return await sweep(context, options);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     warn(context, `unused exports stay: ${error.message}`);
@@ -20,17 +20,29 @@ export async function sweepExports(context: Context): Promise<{ readonly removed
   }
 }
 
-async function sweep(context: Context): Promise<{ readonly removed: readonly ExportKey[] }> {
+export interface SweepExportsOptions {
+  /** Default: that of the store. */
+  readonly graceMs?: number;
+  /** Tells which would go, and removes none. */
+  readonly dryRun?: boolean;
+}
+
+export interface SweptExports {
+  readonly removed: readonly ExportKey[];
+}
+
+async function sweep(context: Context, { graceMs, dryRun = false }: SweepExportsOptions): Promise<SweptExports> {
   const { exports, settings } = context.store;
-  const before = Date.now() - (parseDuration(settings.find("grace") ?? "") ?? DEFAULT_GRACE_MS);
-  const isOld = (key: ExportKey): boolean => (exports.lastUsed(key) ?? 0) < before;
+  const grace = graceMs ?? parseDuration(settings.find("grace") ?? "") ?? DEFAULT_GRACE_MS;
+  const before = Date.now() - grace;
+  const isOld = (key: ExportKey): boolean => grace === 0 || (exports.lastUsed(key) ?? 0) < before;
   if (!exports.keys().some(isOld)) return { removed: [] };
   const users = await ExportUsers.find(context);
   const [used, unused] = [new Set<ExportKey>(), new Set<ExportKey>()];
   for (const key of exports.keys()) (users.isUsed(key) ? used : unused).add(key);
   exports.touch(used);
   const removed = [...unused].filter(isOld);
-  for (const key of removed) exports.remove(key);
+  if (!dryRun) for (const key of removed) exports.remove(key);
   return { removed };
 }
 

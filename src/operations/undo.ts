@@ -47,6 +47,7 @@ type Entry = HistoryEntry & { readonly number: number };
  *   something was changed since, runs, or is not the store's any more; EXISTS if a place is taken
  */
 export async function undo(context: Context, params: UndoParams = {}): Promise<Undone> {
+  using _operation = context.store.begin();
   const { store } = context;
   const { count, dryRun = false } = params;
   await foldAll(context);

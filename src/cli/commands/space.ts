@@ -63,10 +63,13 @@ function describeUsage({ items, storedBytes, unnamedBytes }: DiskUsage): string[
   ];
 }
 
-function describeRemovable({ names, chunks, nodes, freedBytes }: Removable): string[] {
+function describeRemovable({ names, chunks, nodes, freedBytes, exports }: Removable): string[] {
   return [
     `removing ${names.map(visible).join(", ")} frees ${formatBytes(freedBytes)} (${freedBytes} bytes)`,
     `${count(chunks.count, "chunk")} of ${formatBytes(chunks.bytes)}, ${count(nodes.count, "node")} of ${formatBytes(nodes.bytes)}`,
+    ...(exports.exports > 0
+      ? [`and ${count(exports.exports, "export")} that nothing would use any more: ${formatBytes(exports.diskBytes)}`]
+      : []),
   ];
 }
 
@@ -82,7 +85,7 @@ async function gc(call: Call): Promise<number> {
 }
 
 function describeCollected(
-  { chunks, nodes, layers, historyEntries, freedBytes }: Collected,
+  { chunks, nodes, layers, historyEntries, exports, freedBytes }: Collected,
   dryRun: boolean,
 ): string[] {
   const lines = [
@@ -90,6 +93,7 @@ function describeCollected(
   ];
   if (layers.count + historyEntries > 0)
     lines.push(`forgot ${count(layers.count, "layer")}, ${count(historyEntries, "change")} of names`);
+  if (exports > 0) lines.push(`${dryRun ? "would remove" : "removed"} ${count(exports, "export")} that nothing uses`);
   if (chunks.movedBytes > 0) lines.push(`wrote ${formatBytes(chunks.movedBytes)} anew, to free what lay between`);
   return lines;
 }
