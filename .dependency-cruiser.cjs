@@ -6,7 +6,7 @@
  */
 const BASE = ["errors.ts", "model/", "format/", "sys/"];
 const STORE = [...BASE, "kv/", "chunks/", "trees/"];
-const EDGES = ["sources/", "sinks/", "lxc/"];
+const EDGES = ["sources/", "sinks/", "lxc/", "packages/"];
 const PARTS_OF_A_STORE = [...STORE, "overlay/", "containers/", ...EDGES, "store-paths.ts", "exports/", "transfer/"];
 
 const IMPORTS = {
@@ -22,6 +22,7 @@ const IMPORTS = {
   "sources/": BASE,
   "sinks/": BASE,
   "lxc/": BASE,
+  "packages/": BASE,
   "store-paths.ts": [],
   "exports/": [...STORE, "sinks/", "store-paths.ts"],
   "transfer/": [...STORE, "containers/", "sources/"],

@@ -1,6 +1,6 @@
 import type { structuredPatch } from "diff";
 import type { TreePath } from "../model/name.ts";
-import { displayName } from "../model/name.ts";
+import { byteString, displayName } from "../model/name.ts";
 import type { Node } from "../model/node.ts";
 import type { Difference } from "../trees/renames.ts";
 import { walkBelow } from "../trees/walk.ts";
@@ -77,7 +77,8 @@ class Patcher {
           lines.push(`mode ${octal(before.mode)} -> ${octal(after.mode)}`);
         else if (aspect === "type" && (modeOf(before) === undefined || modeOf(after) === undefined))
           lines.push(`${before.type} -> ${after.type}`);
-        else if (aspect === "mtime") lines.push(`mtime ${time(before)} -> ${time(after)}`);
+        // A changed file has another time: that goes without saying.
+        else if (aspect === "mtime" && aspects.length === 1) lines.push(`mtime ${time(before)} -> ${time(after)}`);
         else if (["xattrs", "links", "device", "sparse"].includes(aspect)) lines.push(`other ${aspect}`);
       }
     }
@@ -150,8 +151,12 @@ function textOf(side: Side, path: TreePath, node: Node | undefined): string | un
   if (node?.type === "symlink") return node.target;
   if (node?.type !== "file") return "";
   if (node.content.size > MAX_TEXT_BYTES) return undefined;
-  const bytes = Buffer.from(side.read(path, node.content));
-  return bytes.includes(0) ? undefined : bytes.toString("latin1");
+  let text = "";
+  for (const piece of side.pieces(path, node.content)) {
+    if (typeof piece === "number" || piece.includes(0)) return undefined;
+    text += byteString(piece);
+  }
+  return text;
 }
 
 function isSame(a: Node, b: Node): boolean {

@@ -5,6 +5,7 @@ import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { baseName, displayName, parentPath } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
+import { BLOCK_BYTES } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { PathWalker } from "../sys/path-walker.ts";
@@ -22,8 +23,12 @@ export interface Side {
   readonly description: SideDescription;
   /** Undefined: nothing at all. */
   readonly tree: Tree | undefined;
-  /** The bytes of a regular file of it, whole. */
-  readonly read: (path: TreePath, content: Content) => Uint8Array;
+  /**
+   * The bytes of a regular file of it in order (borrowed until the next step), and lengths of runs of zeros.
+   *
+   * @throws {StoreError} SOURCE_INVALID if it is not any more what it was
+   */
+  readonly pieces: (path: TreePath, content: Content) => Iterable<Uint8Array | number>;
 }
 
 export interface SideDescription {
@@ -47,7 +52,9 @@ export interface Sides {
  * @throws {StoreError} NOT_FOUND; USAGE if there is no parent that it could be compared with
  */
 export async function openSides(context: Context, a: string, b?: string): Promise<Sides> {
-  const trees = new TreeStore(new ScratchNodes(context.store.nodes));
+  const { store } = context;
+  // What is read of a directory of the host is in no cache that outlives this.
+  const trees = [a, b].some(isDirectory) ? new TreeStore(new ScratchNodes(store.nodes)) : store.trees;
   if (b === undefined) {
     if (isDirectory(a)) throw noParent(a);
     const found = await settledRef(context, a);
@@ -63,8 +70,8 @@ async function openSide(context: Context, trees: TreeStore, text: string): Promi
 
 const DIRECTORY_PREFIX = "dir:";
 
-function isDirectory(text: string): boolean {
-  return text.startsWith(DIRECTORY_PREFIX);
+function isDirectory(text: string | undefined): boolean {
+  return text?.startsWith(DIRECTORY_PREFIX) === true;
 }
 
 function storedSide(context: Context, trees: TreeStore, { kind, tree }: Resolved, ref: string): Side {
@@ -86,7 +93,7 @@ function treeSide({ store }: Context, trees: TreeStore, description: SideDescrip
   return {
     description,
     tree: digest === null ? undefined : trees.tree(digest),
-    read: (_path, content) => joined(store.content.pieces(content), content.size),
+    pieces: (_path, content) => store.content.pieces(content),
   };
 }
 
@@ -106,42 +113,36 @@ async function directorySide(context: Context, trees: TreeStore, path: string): 
   return {
     description: { ref: `${DIRECTORY_PREFIX}${path}`, type: "directory", digest: tree.digest },
     tree,
-    read: (file, content) => readAgain(trees, path, file, content),
+    pieces: (file, content) => readAgain(trees, path, file, content),
   };
 }
 
-/** @throws {StoreError} SOURCE_INVALID if it is not what it was */
-function readAgain(trees: TreeStore, directory: string, path: TreePath, content: Content): Uint8Array {
+/** Hashed again: it is the host's, and may have changed since. */
+function* readAgain(trees: TreeStore, directory: string, path: TreePath, content: Content): Generator<Uint8Array> {
   using root = DirectoryHandle.open(directory);
   using walker = PathWalker.open(root);
   walker.goTo(parentPath(path));
-  const bytes = Buffer.alloc(content.size);
+  const writer = new BlockWriter(FORGOTTEN_CHUNKS, trees.nodes);
+  const block = Buffer.alloc(BLOCK_BYTES);
   const fd = walker.current.openRead(baseName(path));
   try {
-    for (let at = 0, count = 1; at < bytes.length && count > 0; at += count)
-      count = readSync(fd, bytes, at, bytes.length - at, at);
+    for (let at = 0; at < content.size;) {
+      const count = readSync(fd, block, 0, Math.min(BLOCK_BYTES, content.size - at), at);
+      if (count === 0) break;
+      void writer.write(block.subarray(0, count));
+      yield block.subarray(0, count);
+      at += count;
+    }
   } finally {
     closeSync(fd);
   }
-  const writer = new BlockWriter(FORGOTTEN_CHUNKS, trees.nodes);
-  void writer.write(bytes);
-  if (writer.end().root === content.root) return bytes;
+  const { root: found, size } = writer.end();
+  if (found === content.root && size === content.size) return;
   throw new StoreError("SOURCE_INVALID", {
     source: directory,
     reason: `"${displayName(path)}" changed while it was read`,
     hint: "try again when nothing writes there",
   });
-}
-
-/** A run of zeros stands as its length. */
-function joined(pieces: Iterable<Uint8Array | number>, size: number): Uint8Array {
-  const bytes = Buffer.alloc(size);
-  let at = 0;
-  for (const piece of pieces) {
-    if (typeof piece !== "number") bytes.set(piece, at);
-    at += typeof piece === "number" ? piece : piece.length;
-  }
-  return bytes;
 }
 
 function noParent(text: string): StoreError {

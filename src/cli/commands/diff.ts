@@ -1,13 +1,24 @@
 import { resolve } from "node:path";
 import { StoreError } from "../../errors.ts";
-import type { ChangeDescription, ChangeTotals, Diff, DiffOptions, Ignorable } from "../../index.ts";
+import type {
+  ChangeDescription,
+  ChangeTotals,
+  Compared,
+  Diff,
+  DiffOptions,
+  Ignorable,
+  SideDescription,
+} from "../../index.ts";
 import { changeDocument, describeChange, LETTERS_HELP, nameStatusLine, statLines } from "../changes.ts";
 import type { Call, Command } from "../command.ts";
+import { packageLines } from "../packages.ts";
 import type { Option, Options } from "../options.ts";
 import { withStore } from "../session.ts";
 import { digestText, formatTime, visible } from "../text.ts";
 
-const FORMATS = ["stat", "nameStatus", "patch"] as const;
+const FORMATS = ["stat", "nameStatus", "patch", "packages"] as const;
+
+const PATCH_OPTION: Option = { flags: "-p, --patch", description: "as a patch: lines of text files" };
 
 /** What is shown of differences, and how. */
 const DIFF_OPTIONS: readonly Option[] = [
@@ -24,7 +35,11 @@ export const diffCommands: readonly Command[] = [
     name: "diff",
     args: ["A", "[B]"],
     summary: "what differs from A to B; exits 1 if anything",
-    options: [{ flags: "-p, --patch", description: "as a patch: lines of text files" }, ...DIFF_OPTIONS],
+    options: [
+      PATCH_OPTION,
+      { flags: "--packages", description: "what it means in packages of dpkg or apk" },
+      ...DIFF_OPTIONS,
+    ],
     details: [
       "A and B are refs, or directories of this host: dir:/path, or a path with a slash. Without B, A is compared with its",
       `parent. ${LETTERS_HELP}`,
@@ -37,7 +52,7 @@ export const diffCommands: readonly Command[] = [
     args: ["NAME"],
     nameAt: 0,
     summary: "what a container changed; exits 1 if anything",
-    options: [{ flags: "-p, --patch", description: "as a patch: lines of text files" }, ...DIFF_OPTIONS],
+    options: [PATCH_OPTION, ...DIFF_OPTIONS],
     details: `${LETTERS_HELP}\nWith -v also from what to what.`,
     run: status,
   },
@@ -49,6 +64,7 @@ async function diff(call: Call): Promise<number> {
   const [a = "", b] = call.args;
   requireOneFormat(call.options);
   const compared = { a: comparable(a), ...(b !== undefined && { b: comparable(b) }), ...diffOptions(call.options) };
+  if (call.options.flag("packages")) return await showPackages(call, compared);
   const patch = call.options.flag("patch");
   if (patch && !isDocument(call)) return await showPatch(call, compared);
   const found = await withStore(call, (context, api) => api.diff(context, { ...compared, patch }));
@@ -57,11 +73,19 @@ async function diff(call: Call): Promise<number> {
 }
 
 function diffDocument(found: Diff): object {
-  const side = (description: Diff["a"]): object => ({
-    ...description,
-    digest: description.digest === null ? null : digestText(description.digest),
-  });
-  return { ...found, a: side(found.a), b: side(found.b), changes: found.changes.map(changeDocument) };
+  const { a, b, changes } = found;
+  return { ...found, a: sideDocument(a), b: sideDocument(b), changes: changes.map(changeDocument) };
+}
+
+function sideDocument(side: SideDescription): object {
+  return { ...side, digest: side.digest === null ? null : digestText(side.digest) };
+}
+
+async function showPackages(call: Call, compared: DiffOptions & Compared): Promise<number> {
+  const found = await withStore(call, (context, api) => api.diffPackages(context, compared));
+  const document = { ...found, a: sideDocument(found.a), b: sideDocument(found.b) };
+  await call.output.show("diff-packages", document, () => packageLines(found, call.options.flag("verbose")));
+  return found.differs ? EXIT_DIFFERENT : 0;
 }
 
 async function status(call: Call): Promise<number> {
@@ -89,7 +113,7 @@ async function status(call: Call): Promise<number> {
 }
 
 /** Bytes as they are; on a terminal, what would steer it is escaped. */
-async function showPatch(call: Call, compared: DiffOptions & { a: string; b?: string }): Promise<number> {
+async function showPatch(call: Call, compared: DiffOptions & Compared): Promise<number> {
   const { output } = call;
   const write = (bytes: Uint8Array): Promise<void> => {
     if (!process.stdout.isTTY) return output.bytes(bytes);
@@ -119,7 +143,9 @@ function changeLines(
 function requireOneFormat(options: Options): void {
   const [, second] = FORMATS.filter((format) => options.flag(format));
   if (second !== undefined)
-    throw new StoreError("USAGE", { reason: "--stat, --name-status and --patch are each another form: give one" });
+    throw new StoreError("USAGE", {
+      reason: "--stat, --name-status, --patch and --packages are each another form: give one",
+    });
 }
 
 function isDocument({ options }: Call): boolean {
