@@ -8,6 +8,7 @@ import { exportCommands } from "./commands/exports.ts";
 import { fileCommands } from "./commands/files.ts";
 import { historyCommands } from "./commands/history.ts";
 import { layerCommands } from "./commands/layers.ts";
+import { lineageCommands } from "./commands/lineage.ts";
 import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
 import { lxcSetupCommands } from "./commands/lxc-setup.ts";
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   ...backupCommands,
   ...runCommands,
   ...lookCommands,
+  ...lineageCommands,
   ...diffCommands,
   ...fileCommands,
   ...changeCommands,

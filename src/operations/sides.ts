@@ -80,9 +80,12 @@ function storedSide(context: Context, trees: TreeStore, { kind, tree }: Resolved
 
 function parentSide(context: Context, trees: TreeStore, found: Resolved, text: string): Side {
   const { refs } = context.store;
-  if (found.kind === "tree") throw noParent(text);
   const ref = `parent of ${text}`;
-  if (found.kind === "container") return treeSide(context, trees, { ref, type: "tree", digest: found.ref.lower });
+  if (found.kind !== "layer") {
+    const container = found.kind === "container" ? found.ref : found.past?.ref;
+    if (container === undefined) throw noParent(text);
+    return treeSide(context, trees, { ref, type: "tree", digest: container.lower });
+  }
   const { parent } = refs.layer(found.ref.layer);
   const digest = parent === null ? null : refs.layer(parent).tree;
   return treeSide(context, trees, { ref, type: digest === null ? "nothing" : "layer", digest });
