@@ -5,6 +5,7 @@ import { mapOf } from "./export-key.ts";
 import { belowTop, hasMap, stackOver, treeOfStack, wholeStack } from "./export-stack.ts";
 import type { ExportStack } from "./export-stack.ts";
 import { changeSize, isWithin, nearLimit, SMALL } from "./near-trees.ts";
+import type { ChangeSize } from "./near-trees.ts";
 import type { PresentExports } from "./present-exports.ts";
 
 /** What a container is to stand on. */
@@ -21,7 +22,7 @@ export interface StackWish {
  * Chooses how a tree is to be on disk: as it is there already; else as what it changes of a near one that is; else whole.
  *
  * A delta lies over the lowest export of the near stack to which the difference is small, so that many small changes make no deep
- * stack; else over the whole stack. What would get too deep is flattened: over the near stack's lowest export, or to a whole one.
+ * stack; else over the whole stack. What would get too deep is flattened: over the lowest export that is near still, or to a whole one.
  */
 export function chooseStack(trees: TreeStore, present: PresentExports, wish: StackWish): ExportStack {
   const { idMap, fits } = wish;
@@ -31,17 +32,20 @@ export function chooseStack(trees: TreeStore, present: PresentExports, wish: Sta
   const there = present.find(tree.digest, mapOf(idMap));
   if (there !== undefined && isUsable(there)) return there;
   if (isWithin(tree.root.listing, SMALL)) return whole;
-  const isNear = (stack: ExportStack, limit = nearLimit(tree)): boolean =>
+  const isNear = (stack: ExportStack, limit: ChangeSize): boolean =>
     changeSize(trees, trees.tree(treeOfStack(stack)), tree, limit) !== undefined;
   const tried = new Set<Digest>();
   for (const near of wish.near) {
     if (!hasMap(near, idMap) || tried.has(treeOfStack(near))) continue;
     tried.add(treeOfStack(near));
-    const lowest = suffixesOf(near).find((stack, i, { length }) => i + 1 === length || isNear(stack, SMALL));
-    for (const below of [lowest, suffixesOf(near)[0]]) {
-      if (below === undefined) continue;
-      const stack = stackOver(tree.digest, idMap, below);
-      if (isUsable(stack) && isNear(below)) return stack;
+    const all = suffixesOf(near).map((below) => [below, stackOver(tree.digest, idMap, below)] as const);
+    const topmost = all.slice(-1);
+    for (const [limit, found] of [
+      [SMALL, all],
+      [nearLimit(tree), [...topmost, ...all]],
+    ] as const) {
+      const chosen = found.find(([below, stack]) => isUsable(stack) && isNear(below, limit));
+      if (chosen !== undefined) return chosen[1];
     }
   }
   return whole;
