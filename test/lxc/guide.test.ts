@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { symlinkSync } from "node:fs";
 import { test } from "node:test";
 import { requireCommands, requireLxc, requireRootfs } from "../support/requirements.ts";
-import { rootfsTar } from "../support/rootfs.ts";
+import { unpackedRootfs } from "../support/rootfs.ts";
+import { run } from "../support/run.ts";
 import { type Block, guideBlocks, isAnswer, shownCommands, userBlocks } from "./guide.ts";
 import { openSandbox, type Sandbox } from "./sandbox.ts";
 
@@ -13,6 +13,17 @@ const NOT_RUN: readonly string[] = [
 mmdebstrap --variant=minbase --include=systemd-sysv,iproute2,openssh-server bookworm base.tar`,
   // They are another user's; started-by-a-user.test.ts runs them.
   ...userBlocks(),
+];
+
+/** Half of a Debian, which makes the test take half as long. */
+const NOT_NEEDED = [
+  "share/doc",
+  "share/locale",
+  "share/man",
+  "share/zoneinfo",
+  "share/perl",
+  "lib/*/perl*",
+  "lib/*/gconv",
 ];
 
 test("guide: every block that is not run says so, and is listed here", () => {
@@ -26,7 +37,9 @@ test("guide: every block that is not run says so, and is listed here", () => {
 test("guide: all commands of docs/lxc.md work in the order in which they stand there, and answer as it shows", async (t) => {
   if (!requireLxc(t) || !requireRootfs(t, "bookworm") || !requireCommands(t, "unshare", "nsenter", "newuidmap")) return;
   await using at = await openSandbox();
-  symlinkSync(await rootfsTar("bookworm"), `${at.home}/base.tar`);
+  const excluded = NOT_NEEDED.map((path) => `--exclude=./usr/${path}`);
+  const rootfs = await unpackedRootfs("bookworm");
+  await run("tar", ["-C", rootfs, "--numeric-owner", "--xattrs", ...excluded, "-cf", `${at.home}/base.tar`, "."]);
   const blocks = guideBlocks().filter(({ isMarked }) => !isMarked);
   assert.ok(blocks.length > 20);
   for (const block of blocks) {
