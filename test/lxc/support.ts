@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CliResult, cliStore, type CliStore } from "../support/cli.ts";
-import { run } from "../support/run.ts";
+import { hasCommand, run } from "../support/run.ts";
 
 /** A store, an LXC path, and what starts containers in it. */
 export interface LxcHost extends CliStore {
@@ -90,6 +90,21 @@ export async function busyboxRootfs(directory: string): Promise<string> {
 
 /** For a root filesystem without an init. */
 export const SLEEP: readonly string[] = ["--set", "lxc.init.cmd=/bin/sleep 1000"];
+
+/** Lets LXC, as root, use the ids 100000 to 165535, if newuidmap is there to forbid them. */
+export function allowIds(): Disposable {
+  const changed = ["/etc/subuid", "/etc/subgid"].flatMap((file) => {
+    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+    if (!hasCommand("newuidmap") || /^root:100000:65536$/m.test(text)) return [];
+    writeFileSync(file, `${text}root:100000:65536\n`);
+    return [file];
+  });
+  return {
+    [Symbol.dispose]: () => {
+      for (const file of changed) writeFileSync(file, readFileSync(file, "utf8").replace(/^root:100000:65536\n/m, ""));
+    },
+  };
+}
 
 const WITH_LXC_PATH: ReadonlySet<string> = new Set(["create", "clone"]);
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,29 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { documentOf } from "../support/cli.ts";
 import { requireCommands, requireLxc, requireRootfs } from "../support/requirements.ts";
 import { rootfsTar } from "../support/rootfs.ts";
-import { hasCommand, run } from "../support/run.ts";
-import { busyboxRootfs, type LxcHost, lxcHost, SLEEP } from "./support.ts";
+import { run } from "../support/run.ts";
+import { allowIds, busyboxRootfs, type LxcHost, lxcHost, SLEEP } from "./support.ts";
 
 const MAP = ["--idmap", "b:0:100000:65536"];
-
-/** Lets LXC, as root, use the ids of `MAP`, if newuidmap is there to forbid them. */
-function allowIds(): Disposable {
-  const changed = ["/etc/subuid", "/etc/subgid"].flatMap((file) => {
-    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-    if (!hasCommand("newuidmap") || /^root:100000:65536$/m.test(text)) return [];
-    writeFileSync(file, `${text}root:100000:65536\n`);
-    return [file];
-  });
-  return {
-    [Symbol.dispose]: () => {
-      for (const file of changed) writeFileSync(file, readFileSync(file, "utf8").replace(/^root:100000:65536\n/m, ""));
-    },
-  };
-}
 
 async function digestOf(at: LxcHost, ref: string): Promise<unknown> {
   return documentOf(await at.ok("show", ref, "--json"))["digest"];
