@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { clone, put, Store, unlinkFiles } from "../../src/index.ts";
 import { readConfig, getValue } from "../../src/lxc/config-file.ts";
 import { parseRootfsPath } from "../../src/lxc/rootfs-path.ts";
 import { requireCommands, requireLxc } from "../support/requirements.ts";
@@ -41,14 +42,7 @@ test("lxc: a chain of clones of clones, beyond the limit of what they stand on, 
   await using at = await lxcHost();
   await largeBase(at);
   await at.ok("create", "base", "c0", ...SLEEP);
-  const depths: number[] = [];
-  for (let i = 0; i < GENERATIONS; i++) {
-    const directory = change(at, i);
-    await at.ok("put", `${directory}/generation${i}`, `${directory}/now`, `c${i}:/`);
-    await at.ok("unlink", `c${i}:/many/${i}`);
-    await at.ok("clone", `c${i}`, `c${i + 1}`);
-    depths.push(lowersOf(at, `c${i + 1}`).length);
-  }
+  const depths = await chain(at);
   assert.deepEqual(
     depths.slice(0, 23),
     Array.from({ length: 23 }, (_, i) => i + 2),
@@ -73,6 +67,21 @@ test("lxc: a chain of clones of clones, beyond the limit of what they stand on, 
   const { items } = JSON.parse((await at.ok("exports", "--json")).stdout) as { items: { changed: string[] }[] };
   assert.ok(items.every((item) => item.changed.length === 0));
 });
+
+/** Clones of clones, each of which changed much. @returns of how many exports each stands on */
+async function chain(at: LxcHost): Promise<number[]> {
+  const depths: number[] = [];
+  await using store = await Store.open(at.store);
+  const context = { store, command: "test" };
+  for (let i = 0; i < GENERATIONS; i++) {
+    const directory = change(at, i);
+    await put(context, { sources: [`${directory}/generation${i}`, `${directory}/now`], target: `c${i}:/` });
+    await unlinkFiles(context, { paths: [`c${i}:/many/${i}`] });
+    await clone(context, { ref: `c${i}`, names: [`c${i + 1}`], lxcPath: at.lxcPath });
+    depths.push(lowersOf(at, `c${i + 1}`).length);
+  }
+  return depths;
+}
 
 test("lxc: what a container stands on is there after a boot, for copies too, and one that is lost is made", async (t) => {
   if (!requireLxc(t) || !requireCommands(t, "busybox")) return;
