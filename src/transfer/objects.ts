@@ -7,8 +7,9 @@ import type { Frame } from "../format/chunk-value.ts";
 import { DIGEST_BYTES, digestFromBytes, digestToBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import { compress, decompress } from "../sys/zstd.ts";
-import { childrenOf } from "./children.ts";
-import type { NodeKind, ObjectRef } from "./children.ts";
+import { DigestMap } from "../model/digest-map.ts";
+import { partsOf, treePart } from "../trees/reach.ts";
+import type { Part, PartKind } from "../trees/reach.ts";
 import { damaged, PACKET, PAYLOAD_MAX_BYTES } from "./packets.ts";
 import type { Packet, PacketWriter } from "./packets.ts";
 
@@ -28,7 +29,7 @@ export interface SentObjects {
 export class TreeSender {
   readonly #store: Objects;
   readonly #writer: PacketWriter;
-  readonly #sent = new Set<Digest>();
+  readonly #sent = { nodes: new DigestMap(), chunks: new DigestMap() };
   #bytes = 0;
 
   /** Borrows both. */
@@ -38,7 +39,8 @@ export class TreeSender {
   }
 
   get sent(): SentObjects {
-    return { objects: this.#sent.size, bytes: this.#bytes };
+    const { nodes, chunks } = this.#sent;
+    return { objects: nodes.size + chunks.size, bytes: this.#bytes };
   }
 
   /**
@@ -47,21 +49,20 @@ export class TreeSender {
    */
   async send(tree: Digest, rest: () => Promise<void> | undefined): Promise<void> {
     const path: Sending[] = [];
-    const enter = ({ kind, digest }: ObjectRef): void => {
-      if (kind === PACKET.chunk) throw new Error("a chunk has nothing below it");
-      const bytes = this.#store.nodes.get(digest);
-      path.push({ kind, digest, bytes, children: childrenOf(kind, bytes, digest), next: 0 });
+    const enter = (part: Part): void => {
+      const bytes = this.#store.nodes.get(part.digest);
+      path.push({ part, bytes, below: partsOf(part, bytes) });
     };
-    if (!this.#sent.has(tree)) enter({ kind: PACKET.tree, digest: tree });
+    if (!this.#sent.nodes.has(tree)) enter(treePart(tree));
     // Not by recursion: trees may be deeper than the stack.
     for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
-      const child = at.children[at.next++];
-      if (child === undefined) {
+      const { value: below } = at.below.next();
+      if (below === undefined) {
         path.pop();
-        await this.#put(at.kind, nodeFrame(at.digest, at.bytes));
-      } else if (!this.#sent.has(child.digest)) {
-        if (child.kind !== PACKET.chunk) enter(child);
-        else await this.#chunk(child.digest);
+        await this.#put(at.part.kind, nodeFrame(at.part.digest, at.bytes));
+      } else if (!this.#sent[below.kind === "chunk" ? "chunks" : "nodes"].has(below.digest)) {
+        if (below.kind === "chunk") await this.#chunk(below.digest);
+        else enter(below);
       }
       const resting = rest();
       if (resting !== undefined) await resting;
@@ -71,21 +72,19 @@ export class TreeSender {
   async #chunk(digest: Digest): Promise<void> {
     const frame = this.#store.chunks.frame(digest);
     this.#bytes += frame.plainBytes;
-    await this.#put(PACKET.chunk, frame);
+    await this.#put("chunk", frame);
   }
 
-  async #put(kind: Packet["kind"], frame: Frame): Promise<void> {
-    this.#sent.add(frame.digest);
-    await this.#writer.put(kind, encodeObject(frame));
+  async #put(kind: PartKind, frame: Frame): Promise<void> {
+    this.#sent[kind === "chunk" ? "chunks" : "nodes"].add(frame.digest);
+    await this.#writer.put(PACKET[kind], encodeObject(frame));
   }
 }
 
 interface Sending {
-  readonly kind: NodeKind;
-  readonly digest: Digest;
+  readonly part: Part;
   readonly bytes: Uint8Array;
-  readonly children: readonly ObjectRef[];
-  next: number;
+  readonly below: Generator<Part, undefined>;
 }
 
 /** Takes in objects as `TreeSender` sends them. Each is proven, and refused unless all that it names is there. */
@@ -102,11 +101,12 @@ export class ObjectReceiver {
 
   /** @throws {StoreError} FORMAT_INVALID for what is not what it says, saying where; FORMAT_NEWER */
   async take({ kind, payload, at }: Packet): Promise<void> {
-    if (kind === PACKET.note || kind === PACKET.end) throw damaged(at);
+    const part = PART_KINDS.find((part) => PACKET[part] === kind);
+    if (part === undefined) throw damaged(at);
     try {
       const frame = decodeObject(payload, at);
-      if (kind === PACKET.chunk) this.#store.chunks.putFrame(frame);
-      else await this.#node(kind, frame, at);
+      if (part === "chunk") this.#store.chunks.putFrame(frame);
+      else await this.#node(part, frame, at);
     } catch (error) {
       if (isStoreError(error, "CHUNK_CORRUPT")) throw damaged(at, error);
       throw error;
@@ -114,11 +114,11 @@ export class ObjectReceiver {
     await this.#store.chunks.backpressure();
   }
 
-  async #node(kind: NodeKind, frame: Frame, at: number): Promise<void> {
+  async #node(kind: PartKind, frame: Frame, at: number): Promise<void> {
     const bytes = plainNode(frame, at);
     if (digestOf(bytes) !== frame.digest) throw damaged(at);
-    for (const { kind: below, digest } of childrenOf(kind, bytes, frame.digest)) {
-      const isThere = below === PACKET.chunk ? this.#store.chunks.claim(digest) : this.#store.nodes.has(digest);
+    for (const { kind: below, digest } of partsOf({ kind, digest: frame.digest }, bytes)) {
+      const isThere = below === "chunk" ? this.#store.chunks.claim(digest) : this.#store.nodes.has(digest);
       if (!isThere)
         throw new StoreError("FORMAT_INVALID", {
           record: "the stream",
@@ -133,6 +133,7 @@ export class ObjectReceiver {
   }
 }
 
+const PART_KINDS: readonly PartKind[] = ["chunk", "tree", "directory", "links", "content"];
 const FLUSH_NODE_BYTES = 32 << 20;
 /** Codec 1, plain length 4, after the digest. */
 const OBJECT_HEAD_BYTES = DIGEST_BYTES + 5;

@@ -23,7 +23,7 @@ export interface Reach {
 export function reachTree(nodes: Pick<NodeStore, "get">, tree: Digest, reach: Reach): void {
   const pending: Part[] = [treePart(tree)];
   for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
-    if (part.kind === "content" && part.level === 0) {
+    if (part.kind === "chunk") {
       reach.chunk(part.digest);
       continue;
     }
@@ -34,24 +34,29 @@ export function reachTree(nodes: Pick<NodeStore, "get">, tree: Digest, reach: Re
   }
 }
 
-/** A node or chunk, and what its parent says of it: a content of level 0 is a chunk. */
+/** What is named by a digest and read in its own way. Digests of chunks say nothing about nodes: a file's bytes may be those of one. */
+export type PartKind = "tree" | "directory" | "links" | "content" | "chunk";
+
+/** A node or chunk, as its parent names it. */
 export interface Part {
-  readonly kind: "tree" | "directory" | "links" | "content";
+  readonly kind: PartKind;
   readonly digest: Digest;
-  /** Of a content. */
-  readonly level: number;
   /** The entry that it is the listing or content of; undefined where the parent is of the same entry. */
   readonly name: Name | undefined;
 }
 
 export function treePart(digest: Digest): Part {
-  return { kind: "tree", digest, level: 0, name: undefined };
+  return { kind: "tree", digest, name: undefined };
 }
 
-export function* partsOf(part: Part, bytes: Uint8Array): Generator<Part> {
-  const { digest } = part;
-  const below = (kind: Part["kind"], digest: Digest): Part => ({ kind, digest, level: 0, name: undefined });
-  switch (part.kind) {
+/**
+ * What a node names, itself read and proven.
+ *
+ * @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER
+ */
+export function* partsOf({ kind, digest }: Pick<Part, "kind" | "digest">, bytes: Uint8Array): Generator<Part, undefined> {
+  const below = (kind: PartKind, digest: Digest): Part => ({ kind, digest, name: undefined });
+  switch (kind) {
     case "tree": {
       const { root, links } = decodeTree(bytes, digest);
       if (root.listing.root !== null) yield below("directory", root.listing.root);
@@ -72,15 +77,18 @@ export function* partsOf(part: Part, bytes: Uint8Array): Generator<Part> {
     case "content": {
       // Of a page that is not what its file's size says, what it has itself is what can be read.
       const { level, refs } = decodeContentPage(bytes, digest);
-      for (const ref of refs) if (ref !== null) yield { ...below("content", ref), level: level - 1 };
+      for (const ref of refs) if (ref !== null) yield below(level === 1 ? "chunk" : "content", ref);
+      return;
     }
+    case "chunk":
+      return;
   }
 }
 
-function* partsOfNode(name: Name, node: Node): Generator<Part> {
+function* partsOfNode(name: Name, node: Node): Generator<Part, undefined> {
   if (node.type === "directory" && node.listing.root !== null)
-    yield { kind: "directory", digest: node.listing.root, level: 0, name };
+    yield { kind: "directory", digest: node.listing.root, name };
   if (node.type !== "file" || node.content.root === null) return;
   const level = pageLevels(Math.ceil(node.content.size / BLOCK_BYTES));
-  yield { kind: "content", digest: node.content.root, level, name };
+  yield { kind: level === 0 ? "chunk" : "content", digest: node.content.root, name };
 }

@@ -32,7 +32,7 @@ export class TreeSearch {
       const { part, path } = met;
       const rest = part.digest === this.#target ? ROOT : this.#leading.get(part.digest);
       if (rest !== undefined) return this.#found(met, rest === ROOT ? path : joinPath(path, rest));
-      if ((part.kind === "content" && part.level === 0) || !this.#seen.add(part.digest)) continue;
+      if (part.kind === "chunk" || !this.#seen.add(part.digest)) continue;
       for (const below of partsOf(part, this.#nodes.get(part.digest)))
         pending.push({ part: below, path: below.name === undefined ? path : joinPath(path, below.name), from: met });
     }

@@ -12,6 +12,7 @@ import {
   importLayer,
   list,
   listSnapshots,
+  openView,
   remove,
   restore,
   rollback,
@@ -320,6 +321,24 @@ test("backup: a container with an LXC directory comes back with its config at it
   assert.deepEqual(readdirSync(`${to.lxcPath}/www/delta0`).sort(), ["one", "two"]);
   await rollback(to.context, { name: "www", snapshot: "snap0" });
   assert.deepEqual(readdirSync(`${to.lxcPath}/www/delta0`), ["one"]);
+});
+
+test("backup: a file whose bytes are those of a node of its own tree is told apart from it", async () => {
+  await using from = await openTestHost();
+  await using to = await openTestStore();
+  const first = await importLayer(from.context, { source: from.source, name: "first" });
+  const { store } = from.context;
+  const etc = store.trees.lookup(store.trees.tree(first.digest), "etc");
+  assert.ok(etc?.type === "directory" && etc.listing.root !== null);
+  // Both orders of the two: which of them a walk meets first.
+  for (const name of ["a", "z"]) writeFileSync(`${from.source}/${name}`, store.nodes.get(etc.listing.root));
+  await create(from.context, { source: from.source, name: "web", ...NO_LXC });
+  await restored(to.context, await backedUp(from.context, "web"));
+  const [there, here] = [await show(from.context, { ref: "web" }), await show(to.context, { ref: "web" })];
+  assert.equal(here.digest, there.digest);
+  const view = await openView(to.context, { ref: "web" });
+  assert.equal(view.readFileSync("/etc/hosts", "utf8"), "127.0.0.1 localhost\n");
+  assert.deepEqual(Buffer.from(view.readFileSync("/z")), Buffer.from(store.nodes.get(etc.listing.root)));
 });
 
 test("backup: what containers share is in it once, and what the store has is not stored again", async () => {
