@@ -131,6 +131,28 @@ export class Refs {
     }
   }
 
+  /** Takes what names meant, and containers by the names that they had before, out of the history: nothing brings it back then. */
+  async forget(names: Iterable<string>): Promise<void> {
+    const forgotten = new Map<number, Set<string>>();
+    for (const wanted of names) {
+      for await (const { number, name, from } of this.historyOf(wanted)) {
+        const found = forgotten.get(number) ?? new Set();
+        forgotten.set(number, found.add(name).add(from));
+      }
+    }
+    const operations: Operation[] = [];
+    for (const [number, names] of forgotten) {
+      const key = historyKey(number);
+      const bytes = this.#meta.getSync(key);
+      if (bytes === undefined) continue;
+      const entry = decodeNumbered(key, bytes);
+      const changes = entry.changes.filter(({ name }) => !names.has(name));
+      if (changes.length === 0) operations.push({ type: "del", key });
+      else operations.push({ type: "put", key, value: sealRecord(key, encodeHistoryEntry({ ...entry, changes })) });
+    }
+    await this.#meta.write(operations, { sync: true });
+  }
+
   /** Forgets changes of names that are older. @returns how many there are */
   async dropHistory(before: string, { dryRun }: Pick<SweepOptions, "dryRun">): Promise<number> {
     let count = 0;

@@ -9,9 +9,13 @@ export const SETTINGS = {
   "lxc.template": "a config file whose keys new containers have instead of our defaults",
   grace: "how long exports that nothing uses any more are kept: 30m, 12h, 7d (default: 24h)",
   identity: "new or keep: whether containers that are made become machines of their own (default: new)",
+  limit:
+    "how much the store may take: 20G; then gc runs by itself, and what does not fit is refused (default: no limit)",
   "gc.grace": "for how long gc keeps what a name meant after it was changed or removed (default: 14d)",
 } as const;
 export type Setting = keyof typeof SETTINGS;
+/** What a store keeps of itself in the same way. */
+export type Note = "gc.last";
 
 /** A store's settings. */
 export class Settings {
@@ -23,7 +27,7 @@ export class Settings {
   }
 
   /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
-  find(setting: Setting): string | undefined {
+  find(setting: Setting | Note): string | undefined {
     const key = nameKey("setting", setting);
     const bytes = this.#meta.getSync(key);
     if (bytes === undefined) return undefined;
@@ -34,7 +38,7 @@ export class Settings {
   }
 
   /** Safe from a power cut on return. undefined: back to the default. */
-  async set(setting: Setting, value: string | undefined): Promise<void> {
+  async set(setting: Setting | Note, value: string | undefined): Promise<void> {
     const key = nameKey("setting", setting);
     const operation =
       value === undefined

@@ -21,6 +21,7 @@ import { formatIdMap } from "../model/id-map.ts";
 import type { Losses } from "../sinks/written.ts";
 import type { Store } from "../store.ts";
 import { refuseRunning } from "./container-state.ts";
+import { requireRoom } from "./room.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { identityFor, isIdentityPending } from "./identity.ts";
@@ -82,6 +83,7 @@ export interface AdoptedSnapshot {
  */
 export async function adopt(context: Context, params: AdoptParams): Promise<Adopted> {
   using _operation = context.store.begin();
+  await requireRoom(context);
   const { store } = context;
   const { convert = false, dryRun = false } = params;
   const plan = planOf(context, params);

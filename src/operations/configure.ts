@@ -5,6 +5,7 @@ import { SETTINGS } from "../containers/settings.ts";
 import type { Setting } from "../containers/settings.ts";
 import type { Context } from "./context.ts";
 import { requireDuration } from "../model/duration.ts";
+import { requireSize } from "../model/size.ts";
 import { parseIdentity } from "./identity.ts";
 
 export interface ConfigureParams {
@@ -40,6 +41,9 @@ function checked(key: Setting, value: string): string {
     case "grace":
     case "gc.grace":
       return duration(value);
+    case "limit":
+      requireSize(value);
+      return value;
     case "lxc.path":
     case "lxc.template":
       return presentPath(value);

@@ -16,6 +16,7 @@ import { parseRootfsPath } from "../lxc/rootfs-path.ts";
 import { findTemplate, runTemplate } from "../lxc/run-template.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import type { Cloned } from "./clone.ts";
+import { requireRoom } from "./room.ts";
 import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { makeCreated } from "./create.ts";
@@ -40,6 +41,7 @@ export interface CreateFromTemplateParams extends Omit<CreateParams, "source"> {
  */
 export async function createFromTemplate(context: Context, params: CreateFromTemplateParams): Promise<Cloned> {
   using _operation = context.store.begin();
+  await requireRoom(context);
   const { store, signal, onProgress } = context;
   const { template, args = [], name } = params;
   const script = findTemplate(template);

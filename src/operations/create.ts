@@ -3,6 +3,7 @@ import type { Layer } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { clone } from "./clone.ts";
 import type { Cloned } from "./clone.ts";
+import { requireRoom } from "./room.ts";
 import type { Context } from "./context.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
 import type { Identity } from "../lxc/identity.ts";
@@ -32,6 +33,7 @@ export interface CreateParams extends LxcParams, SourceParams {
 /** Makes a container of a ref or a source. */
 export async function create(context: Context, params: CreateParams): Promise<Cloned> {
   using _operation = context.store.begin();
+  await requireRoom(context);
   const { store } = context;
   const { source, name } = params;
   await sweepNames(context, [name]);

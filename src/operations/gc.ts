@@ -8,6 +8,7 @@ import { requireDuration } from "../model/duration.ts";
 import { isDamage } from "./references.ts";
 import { markRoot, roots } from "./roots.ts";
 import type { RootsOptions } from "./roots.ts";
+import { storeBytes } from "./store-bytes.ts";
 import { sweepExports } from "./sweep-exports.ts";
 
 export interface GcParams {
@@ -15,9 +16,13 @@ export interface GcParams {
   readonly grace?: string;
   /** Tells what would go, and removes nothing. */
   readonly dryRun?: boolean;
+  /** Only if it is likely to be worth it: a day after the last one, or once the store has grown by a tenth since. */
+  readonly auto?: boolean;
 }
 
 export interface Collected {
+  /** By `auto`: then nothing was looked at. */
+  readonly skipped: boolean;
   readonly graceSeconds: number;
   /** Changes of names that are forgotten. */
   readonly historyEntries: number;
@@ -39,6 +44,7 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
   const { store, signal } = context;
   const { dryRun = false } = params;
   const graceMs = requireDuration(params.grace ?? store.settings.find("gc.grace") ?? DEFAULT_GRACE);
+  if (params.auto === true && !isDue(context)) return { ...NOTHING, graceSeconds: graceMs / 1000 };
   const since = new Date(Date.now() - graceMs).toISOString();
   const { removed } = await sweepExports(context, { ...(params.grace !== undefined && { graceMs }), dryRun });
   return await store.collect(async (marker) => {
@@ -54,7 +60,9 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
       ["node", nodes],
     ] as const)
       if (!dryRun && count > 0) await store.compactRecords(kind, count + kept, signal);
+    if (!dryRun) await store.settings.set("gc.last", `${new Date().toISOString()} ${storeBytes(store)}`);
     return {
+      skipped: false,
       graceSeconds: graceMs / 1000,
       historyEntries,
       exports: removed.length,
@@ -87,5 +95,24 @@ async function markAll(context: Context, marker: Marker, options: RootsOptions):
   }
 }
 
+function isDue({ store }: Context): boolean {
+  const [time, bytes] = store.settings.find("gc.last")?.split(" ") ?? [];
+  if (time === undefined) return true;
+  return Date.now() - Date.parse(time) > DAY_MS || storeBytes(store) > Number(bytes) * 1.1 + LEAST_GROWTH_BYTES;
+}
+
+const NONE_SWEPT: Swept = { count: 0, bytes: 0, kept: 0 };
+const NOTHING: Collected = {
+  skipped: true,
+  graceSeconds: 0,
+  historyEntries: 0,
+  exports: 0,
+  layers: NONE_SWEPT,
+  nodes: NONE_SWEPT,
+  chunks: { ...NONE_SWEPT, values: 0, movedBytes: 0 },
+  freedBytes: 0,
+};
+const DAY_MS = 24 * 3600 * 1000;
+const LEAST_GROWTH_BYTES = 64 << 20;
 const DEFAULT_GRACE = "14d";
 const ROOTS_BETWEEN_TURNS = 16;

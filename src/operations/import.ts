@@ -2,6 +2,7 @@ import type { Layer, Ref } from "../containers/records.ts";
 import { layerDigest, timestamp } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
+import { requireRoom } from "./room.ts";
 import type { Context } from "./context.ts";
 import { replaceable, resolveRef } from "./references.ts";
 import { describeSource, readSource } from "./source.ts";
@@ -29,6 +30,7 @@ export interface Imported {
 /** Makes a layer of a source. Until it is complete and durable nothing of it is visible. */
 export async function importLayer(context: Context, params: ImportParams): Promise<Imported> {
   using _operation = context.store.begin();
+  await requireRoom(context);
   const { store } = context;
   const { name, message = "" } = params;
   const before = replaceable(store, name, params.replace ?? false);

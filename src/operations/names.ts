@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { warn } from "./context.ts";
 import { directoryOf, requireFreeDirectory } from "./lxc-host.ts";
 import { keepFiles } from "./kept-files.ts";
+import { gc } from "./gc.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
 import { findOver } from "./ephemeral.ts";
@@ -87,6 +88,8 @@ export interface RemoveParams {
   readonly names: readonly string[];
   /** Stops what runs. */
   readonly force?: boolean;
+  /** Nothing brings them back, and their room is given back at once. */
+  readonly now?: boolean;
   /** Everything is checked, and nothing removed or stopped. */
   readonly dryRun?: boolean;
 }
@@ -98,7 +101,7 @@ export interface RemoveParams {
 export async function remove(context: Context, params: RemoveParams): Promise<{ readonly removed: readonly string[] }> {
   using _operation = context.store.begin();
   const { store } = context;
-  const { force = false, dryRun = false } = params;
+  const { force = false, now = false, dryRun = false } = params;
   const names = [...new Set(params.names)];
   const refs = new Map<string, Ref>();
   for (const name of names) refs.set(name, await requireRef(store, name));
@@ -111,8 +114,11 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
     if (directory !== undefined) directories.push(directory);
   }
   if (!dryRun) {
-    await takeAway(context, refs, directories);
-    await sweepExports(context);
+    const removed = await takeAway(context, refs, directories);
+    if (now) {
+      await store.refs.forget(removed);
+      await gc(context);
+    } else await sweepExports(context);
   }
   return { removed: names };
 }

@@ -13,6 +13,7 @@ import { snapshotRefName, snapshotsOf } from "./snapshots.ts";
  *
  * @param directories those of stopped containers among them
  * @param notes of what becomes of the containers
+ * @returns all names that are gone
  * @throws {StoreError} REFUSED if one was started meanwhile
  */
 export async function takeAway(
@@ -20,7 +21,7 @@ export async function takeAway(
   refs: ReadonlyMap<string, Ref>,
   directories: readonly string[],
   notes: Pick<RefChange, "byItself"> = {},
-): Promise<void> {
+): Promise<readonly string[]> {
   const { store, command } = context;
   const changes = new Map<string, RefChange>();
   const files = new Map(directories.map((directory) => [basename(directory), keepFiles(directory)]));
@@ -45,6 +46,7 @@ export async function takeAway(
     }
     for (const staging of stagings.values()) staging.sync();
     await store.change(command, [...changes.values()]);
+    return [...changes.keys()];
   } finally {
     for (const staging of stagings.values()) staging[Symbol.dispose]();
   }

@@ -7,6 +7,7 @@ import { digestOf } from "../../src/format/blake3.ts";
 import {
   clone,
   commit,
+  configure,
   du,
   duIfRemoved,
   gc,
@@ -14,7 +15,9 @@ import {
   list,
   openView,
   put,
+  reflog,
   remove,
+  rename,
   snapshot,
   Store,
   tag,
@@ -27,7 +30,7 @@ import { run } from "../support/run.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const NAMES = ["a", "b", "c", "d"] as const;
-const name = fc.constantFrom(...NAMES);
+const name = fc.constantFrom<string>(...NAMES);
 const file = fc.record({
   path: fc.constantFrom<string>("one", "two", "sub/one", "sub/deep/two"),
   seed: fc.integer({ min: 0, max: 4 }),
@@ -204,6 +207,64 @@ test("gc: the room on disk comes back, also where a part of what lies together g
   await inStore(path, async (context) => assert.deepEqual(await everything(context, []), left));
   // Tables of 4 MiB, and the logs of three databases.
   assert.ok((await used()) < 100 * size + 14 * 2 ** 20, `${await used()} bytes`);
+});
+
+test("rm --now: what it removes is gone from the history and the store, and a later gc and undo know nothing of it", async () => {
+  await using directory = await temporaryDirectory();
+  await inStore(`${directory.path}/store`, async (context) => {
+    for (const [name, seed] of [
+      ["a", 1],
+      ["b", 2],
+    ] as const)
+      await perform(context, directory.path, { verb: "import", name, files: [{ path: "one", seed, size: 400_000 }] });
+    await clone(context, { ref: "a", names: ["web"], noLxc: true });
+    await perform(context, directory.path, { verb: "put", name: "web", file: { path: "", seed: 3, size: 400_000 } });
+    await snapshot(context, { name: "web" });
+    await rename(context, { from: "web", to: "www" });
+    const before = await accounted(context);
+    await remove(context, { names: ["www"], now: true });
+    const freed = before - (await accounted(context));
+    assert.ok(freed > 200_000, `${freed} bytes`);
+    for (const name of ["web", "www", "www@snap0"])
+      await assert.rejects(reflog(context, { name }), { code: "NOT_FOUND" }, name);
+    await gc(context, {});
+    assert.equal((await gc(context, { grace: "0" })).freedBytes, 0);
+    assert.deepEqual([...(await everything(context, [])).keys()].sort(), ["a", "b"]);
+  });
+});
+
+test("limit: a store that has reached it collects by itself, and refuses more when that does not help", async () => {
+  await using directory = await temporaryDirectory();
+  await inStore(`${directory.path}/store`, async (context) => {
+    const source = `${directory.path}/source`;
+    mkdirSync(source);
+    const fill = (): void => writeFileSync(`${source}/big`, randomBytes(12 << 20));
+    fill();
+    await importLayer(context, { source, name: "first" });
+    await configure(context, { key: "limit", value: "10M" });
+    await assert.rejects(importLayer(context, { source, name: "second" }), { code: "NO_SPACE" });
+    await remove(context, { names: ["first"] });
+    await assert.rejects(importLayer(context, { source, name: "second" }), { code: "NO_SPACE" }, "within grace");
+    await configure(context, { key: "gc.grace", value: "0" });
+    fill();
+    await importLayer(context, { source, name: "second" });
+    assert.deepEqual([...(await everything(context, [])).keys()], ["second"]);
+    await assert.rejects(configure(context, { key: "limit", value: "much" }), { code: "USAGE" });
+  });
+});
+
+test("gc --auto: runs when the store has grown since the last one, and not right after it", async () => {
+  await using directory = await temporaryDirectory();
+  await inStore(`${directory.path}/store`, async (context) => {
+    assert.equal((await gc(context, { auto: true })).skipped, false);
+    assert.equal((await gc(context, { auto: true })).skipped, true);
+    const source = `${directory.path}/source`;
+    mkdirSync(source);
+    writeFileSync(`${source}/big`, randomBytes(80 << 20));
+    await importLayer(context, { source, name: "big" });
+    assert.equal((await gc(context, { auto: true })).skipped, false);
+    assert.equal((await gc(context, { auto: true })).skipped, true);
+  });
 });
 
 test("why: tells each way that leads from a name to a tree, a layer, a page or a chunk, and when there is none", async () => {

@@ -29,6 +29,10 @@ export const nameCommands: readonly Command[] = [
       { flags: "-f, --force", description: "stop what runs first" },
       { flags: "--label <K[=V]>", description: "the containers with this label", repeat: true },
       { flags: "--expired", description: "the containers whose time is over (see clone --expires)" },
+      {
+        flags: "--now",
+        description: "forget them for good, and give their room back at once: undo cannot bring them back",
+      },
       { flags: "--dry-run", description: "tell what would be removed, and remove nothing" },
     ],
     details: "With labels and --expired: what all of them fit.",
@@ -46,7 +50,7 @@ async function remove(call: Call): Promise<number> {
   if (args.length > 0 && isSelection)
     throw new StoreError("USAGE", { reason: "names are given, and labels or --expired", hint: "give either" });
   const dryRun = options.flag("dryRun");
-  const params = { force: options.flag("force"), dryRun };
+  const params = { force: options.flag("force"), now: options.flag("now"), dryRun };
   const asks = isSelection && !dryRun && !options.flag("yes") && process.stdin.isTTY && process.stderr.isTTY;
   // Nobody waits for the store while somebody thinks about an answer.
   const names = asks

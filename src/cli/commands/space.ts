@@ -21,6 +21,10 @@ export const spaceCommands: readonly Command[] = [
     summary: "remove what no name reaches any more, and give the room back",
     options: [
       { flags: "--grace <DURATION>", description: "keep what names meant so long ago: 14d, 2h, 0 (default: gc.grace)" },
+      {
+        flags: "--auto",
+        description: "only a day after the last run, or once the store has grown by a tenth: for timers",
+      },
       { flags: "--dry-run", description: "tell what would go, and remove nothing" },
     ],
     long: true,
@@ -78,9 +82,11 @@ async function gc(call: Call): Promise<number> {
   const grace = options.text("grace");
   const dryRun = options.flag("dryRun");
   const collected = await withStore(call, (context, { gc }) =>
-    gc(context, { dryRun, ...(grace !== undefined && { grace }) }),
+    gc(context, { dryRun, auto: options.flag("auto"), ...(grace !== undefined && { grace }) }),
   );
-  await output.confirm("gc", { dryRun, ...collected }, () => describeCollected(collected, dryRun));
+  await output.confirm("gc", { dryRun, ...collected }, () =>
+    collected.skipped ? ["not due"] : describeCollected(collected, dryRun),
+  );
   return 0;
 }
 
