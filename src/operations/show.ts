@@ -7,6 +7,7 @@ import { resolveRef } from "./references.ts";
 import { settle } from "./settle.ts";
 import type { ContainerState } from "./container-state.ts";
 import { standsOn } from "./standing.ts";
+import { warnOfTrouble } from "./trouble.ts";
 import { describeSnapshots } from "./snapshots.ts";
 import type { SnapshotItem } from "./snapshots.ts";
 
@@ -58,7 +59,9 @@ export async function show(context: Context, { ref: text }: { readonly ref: stri
   if (found.kind === "tree") return describe(context, text, "tree", found.tree, null, null);
   if (found.kind === "layer")
     return describe(context, text, "layer", found.tree, store.refs.layer(found.ref.layer), null);
-  const { ref, state } = await settle(context, found.name, found.ref);
+  const settled = await settle(context, found.name, found.ref);
+  warnOfTrouble(context, [[found.name, settled]]);
+  const { ref, state } = settled;
   const layer = ref.base === null ? null : store.refs.layer(ref.base);
   const snapshots = await describeSnapshots(store, found.name);
   return describe(context, text, "container", ref.tree, layer, {
