@@ -133,12 +133,12 @@ function sameData(a: Node, b: Node): boolean {
 
 type Pair = readonly [name: Name, before: Node | undefined, after: Node | undefined];
 
-/** Merges two listings by name. `whole`: give also what is the same on both sides. */
-function* pairs(
+/** Merges two listings by name. `whole`: give also all that is the same on both sides, and not just some of it. */
+export function* pairs(
   store: TreeStore,
   before: DirectoryNode | undefined,
   after: DirectoryNode,
-  whole: boolean,
+  whole = false,
 ): Generator<Pair> {
   const same = before === undefined || whole ? NO_PAGES : sharedLeaves(store, before.listing, after.listing);
   const as = before === undefined ? [].values() : rows(store, before.listing, same);
