@@ -4,7 +4,7 @@ import type { TreeStore } from "../trees/tree-store.ts";
 import { mapOf } from "./export-key.ts";
 import { belowTop, hasMap, stackOver, treeOfStack, wholeStack } from "./export-stack.ts";
 import type { ExportStack } from "./export-stack.ts";
-import { changeSize, isWithin, nearLimit, SMALL } from "./near-trees.ts";
+import { changeSize, isWithin, shareOf, SMALL } from "./near-trees.ts";
 import type { ChangeSize } from "./near-trees.ts";
 import type { PresentExports } from "./present-exports.ts";
 
@@ -33,17 +33,18 @@ export function chooseStack(trees: TreeStore, present: PresentExports, wish: Sta
   if (there !== undefined && isUsable(there)) return there;
   if (isWithin(tree.root.listing, SMALL)) return whole;
   const isNear = (stack: ExportStack, limit: ChangeSize): boolean =>
-    changeSize(trees, trees.tree(treeOfStack(stack)), tree, limit) !== undefined;
+    changeSize(trees, treeOfStack(stack), tree.digest, limit) !== undefined;
   const tried = new Set<Digest>();
   for (const near of wish.near) {
     if (!hasMap(near, idMap) || tried.has(treeOfStack(near))) continue;
     tried.add(treeOfStack(near));
     const all = suffixesOf(near).map((below) => [below, stackOver(tree.digest, idMap, below)] as const);
-    const topmost = all.slice(-1);
-    for (const [limit, found] of [
+    const choices = [
       [SMALL, all],
-      [nearLimit(tree), [...topmost, ...all]],
-    ] as const) {
+      [shareOf(tree, NEAR), all.slice(-1)],
+      [shareOf(tree, WORTH_FLATTENING), all],
+    ] as const;
+    for (const [limit, found] of choices) {
       const chosen = found.find(([below, stack]) => isUsable(stack) && isNear(below, limit));
       if (chosen !== undefined) return chosen[1];
     }
@@ -51,9 +52,14 @@ export function chooseStack(trees: TreeStore, present: PresentExports, wish: Sta
   return whole;
 }
 
+/** Beyond, a whole export costs little more than the delta, and is read faster. */
+const NEAR = 2 / 3;
+/** What is written again of what lies below, to have it less deep. */
+const WORTH_FLATTENING = 1 / 3;
+
 /**
  * Of how many exports a stack may be. Each costs what looks into directories that all of them changed: with 24 a cold walk of a Debian
- * takes 1.7 times as long as with one, with 32 2.6 times. docs/performance.md, "Near exports".
+ * takes about 1.7 times as long as with one. docs/performance.md, "Near exports".
  */
 const MAX_EXPORTS = 24;
 

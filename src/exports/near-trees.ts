@@ -1,4 +1,5 @@
 import { StoreError } from "../errors.ts";
+import type { Digest } from "../model/digest.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Tree, TreeStore } from "../trees/tree-store.ts";
 import { treeOfStack } from "./export-stack.ts";
@@ -16,9 +17,9 @@ export interface ChangeSize {
  */
 export const SMALL: ChangeSize = { entries: 1000, bytes: 4 << 20 };
 
-/** What a tree may differ by to be near `tree`: beyond, its own export costs little more than the delta, and is read faster. */
-export function nearLimit({ root }: Tree): ChangeSize {
-  return { entries: root.listing.entries / 3, bytes: root.listing.bytes / 3 };
+/** A part of what is in a tree. */
+export function shareOf({ root }: Tree, share: number): ChangeSize {
+  return { entries: root.listing.entries * share, bytes: root.listing.bytes * share };
 }
 
 export function isWithin(size: ChangeSize, limit: ChangeSize): boolean {
@@ -28,13 +29,13 @@ export function isWithin(size: ChangeSize, limit: ChangeSize): boolean {
 /**
  * The size of the delta of `after` over `before`. It costs what differs, and no more than the limit.
  *
- * @returns undefined beyond the limit, and if what is damaged does not let it be told
+ * @returns undefined beyond the limit, and if a tree is damaged, or not in the store any more
  */
-export function changeSize(trees: TreeStore, before: Tree, after: Tree, limit: ChangeSize): ChangeSize | undefined {
+export function changeSize(trees: TreeStore, before: Digest, after: Digest, limit: ChangeSize): ChangeSize | undefined {
   const size = { entries: 0, bytes: 0 };
-  if (before.digest === after.digest) return size;
+  if (before === after) return size;
   try {
-    for (const change of diffTrees(trees, before, after)) {
+    for (const change of diffTrees(trees, trees.tree(before), trees.tree(after))) {
       size.entries++;
       if (change.after?.type === "file") size.bytes += change.after.content.size;
       if (!isWithin(size, limit)) return undefined;
@@ -48,10 +49,10 @@ export function changeSize(trees: TreeStore, before: Tree, after: Tree, limit: C
 
 /** Of these stacks the one whose tree has most in common with `tree`; undefined if none has half of it. */
 export function nearestStack(trees: TreeStore, stacks: Iterable<ExportStack>, tree: Tree): ExportStack | undefined {
-  let limit: ChangeSize = { entries: tree.root.listing.entries / 2, bytes: tree.root.listing.bytes / 2 };
+  let limit = shareOf(tree, 1 / 2);
   let nearest: ExportStack | undefined;
   for (const stack of stacks) {
-    const size = changeSize(trees, trees.tree(treeOfStack(stack)), tree, limit);
+    const size = changeSize(trees, treeOfStack(stack), tree.digest, limit);
     if (size === undefined) continue;
     limit = size;
     nearest = stack;

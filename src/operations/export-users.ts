@@ -48,6 +48,11 @@ export class ExportUsers {
     }
   }
 
+  /** Those that configs name, made or not. */
+  keys(): Iterable<ExportKey> {
+    return this.#names.keys();
+  }
+
   /** The containers whose configs name it. */
   of(key: ExportKey): readonly string[] {
     return this.#names.get(key) ?? [];

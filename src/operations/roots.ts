@@ -5,6 +5,7 @@ import { partsOfKey } from "../exports/export-key.ts";
 import type { Marker } from "../containers/marker.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Context } from "./context.ts";
+import { ExportUsers } from "./export-users.ts";
 
 /** Why something is kept. */
 export type Root =
@@ -36,14 +37,22 @@ export interface RootsOptions {
  * @throws {StoreError} FORMAT_INVALID if a record cannot be read: nobody knows what it keeps
  */
 export async function* roots(
-  { store }: Context,
+  context: Context,
   { since, without = NONE, withoutExports = NONE }: RootsOptions,
 ): AsyncGenerator<Root> {
+  const { store } = context;
   for await (const [name, ref] of store.refs.list(raise)) if (!without.has(name)) yield { type: "name", name, ref };
   for await (const [name, header] of store.uppers.headers())
     if (header !== undefined && !without.has(name)) yield { type: "upper", name, tree: header.base };
-  for (const key of store.exports.keys())
-    if (!withoutExports.has(key)) yield { type: "export", key, tree: partsOfKey(key).tree };
+  const present = new Set(store.exports.keys());
+  for (const key of present) if (!withoutExports.has(key)) yield { type: "export", key, tree: partsOfKey(key).tree };
+  // Those that containers stand on and no start has made yet: what is below one's own tree has no other name, perhaps.
+  const users = await ExportUsers.find(context);
+  for (const key of users.keys()) {
+    if (present.has(key) || users.of(key).every((name) => without.has(name))) continue;
+    const { tree } = partsOfKey(key);
+    if (store.nodes.has(tree)) yield { type: "export", key, tree };
+  }
   for await (const { time, command, changes } of store.refs.history()) {
     if (time < since) return;
     for (const { name, before, after } of changes)

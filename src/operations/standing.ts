@@ -98,7 +98,7 @@ export function refuseChanged(store: Store, stack: ExportStack, what: string): v
 }
 
 function differsLittle({ trees }: Store, before: Digest, after: Digest): boolean {
-  return before === after || changeSize(trees, trees.tree(before), trees.tree(after), SMALL) !== undefined;
+  return before === after || changeSize(trees, before, after, SMALL) !== undefined;
 }
 
 /** The trees of a layer and of those that it was made from, the nearest first. */

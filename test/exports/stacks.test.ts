@@ -17,8 +17,10 @@ import {
   commit,
   configure,
   create,
+  gc,
   importLayer,
   listExports,
+  put,
   remove,
   repairExports,
   reset,
@@ -219,4 +221,21 @@ test("exports: those that nothing uses go after the grace period, those in use n
   assert.equal(await readFile(`${lxcPath}/again/rootfs/etc/hosts`, "utf8"), "127.0.0.1 localhost\n");
   await remove(context, { names: ["again"] });
   assert.deepEqual(at.store.exports.keys(), []);
+});
+
+test("stacks: what is below a container's own tree, and was never made, outlives a collection", async () => {
+  await using at = await hostWithLargeBase();
+  const { context, lxcPath } = at;
+  writeFileSync(`${at.path}/much`, someLarge("much"));
+  await put(context, { sources: [`${at.path}/much`], target: "web:/one" });
+  await clone(context, { ref: "web", names: ["a"], lxcPath });
+  await put(context, { sources: [`${at.path}/much`], target: "a:/two" });
+  const { digest } = await clone(context, { ref: "a", names: ["b"], lxcPath });
+  assert.equal(lowersOf(at, "b").length, 3);
+  await remove(context, { names: ["a", "web", "base"] });
+  await gc(context, { grace: "0" });
+  await startContainer(context, "b");
+  assert.deepEqual(readdirSync(`${lxcPath}/b/delta0`), []);
+  assert.equal((await show(context, { ref: "b" })).digest, digest);
+  assert.equal((await listExports(context)).length, 3);
 });
