@@ -62,6 +62,12 @@ async function chain(title: string, change: Change): Promise<void> {
   rows.push(["delta0 ls (floor): how busy the machine was", series(nothing)]);
   const [store, lxc] = await Promise.all(["store", "lxc"].map((part) => diskUsed(`${directory}/ours/${part}`)));
   rows.push(["of ours, the store and the LXC path", `${mb(store)}, ${mb(lxc)}`]);
+  const { seconds } = delta0(`${directory}/ours/store`, ["unexport", "--stopped"]);
+  const away = (await diskUsed(`${directory}/ours`)) - (before[0] ?? 0);
+  rows.push([
+    "ours after unexport --stopped",
+    `${mb(away)}, ${(away / distinct).toFixed(2)} times the distinct data, in ${seconds.toFixed(2)} s`,
+  ]);
   report(`${DEPTH} snapshots of snapshots with ${FILES} files of 20 MB each: ${title}`, rows);
   await run("sh", ["-c", `umount "$1"/ours/store/exports; chattr -R -f -i "$1"; exit 0`, "sh", directory]);
   rmSync(directory, { recursive: true });

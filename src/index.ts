@@ -90,6 +90,8 @@ export { makeDirectories } from "./operations/make-directories.ts";
 export type { MakeDirectoriesParams } from "./operations/make-directories.ts";
 export { moveFiles } from "./operations/move-files.ts";
 export type { MovedItem, MoveFilesParams } from "./operations/move-files.ts";
+export { putAway } from "./operations/put-away.ts";
+export type { PutAway, PutAwayParams } from "./operations/put-away.ts";
 export { put } from "./operations/put.ts";
 export type { Put, PutParams } from "./operations/put.ts";
 export { reflog } from "./operations/reflog.ts";

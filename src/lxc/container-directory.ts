@@ -151,10 +151,7 @@ export function setLowers(directory: string, lowers: readonly string[]): void {
   if (state.type === "none") {
     throw new StoreError("REFUSED", { reason: `${directory} is no container of delta0: ${state.reason}` });
   }
-  const value = formatRootfsPath(
-    { lowers, upper: state.rootfs.upper },
-    getValue(state.config, "lxc.rootfs.options"),
-  );
+  const value = formatRootfsPath({ lowers, upper: state.rootfs.upper }, getValue(state.config, "lxc.rootfs.options"));
   writeConfig(`${directory}/config`, setValue(state.config, "lxc.rootfs.path", value));
   replaceSymlink(directory, "rootfs", lowers[0] ?? "");
 }

@@ -54,7 +54,10 @@ export function treePart(digest: Digest): Part {
  *
  * @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER
  */
-export function* partsOf({ kind, digest }: Pick<Part, "kind" | "digest">, bytes: Uint8Array): Generator<Part, undefined> {
+export function* partsOf(
+  { kind, digest }: Pick<Part, "kind" | "digest">,
+  bytes: Uint8Array,
+): Generator<Part, undefined> {
   const below = (kind: PartKind, digest: Digest): Part => ({ kind, digest, name: undefined });
   switch (kind) {
     case "tree": {

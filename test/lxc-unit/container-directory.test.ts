@@ -75,11 +75,7 @@ test("container directory: what is none of ours says why", async () => {
   assert.equal(reason(), "missing");
   mkdirSync(directory);
   assert.equal(reason(), "no config");
-  for (const line of [
-    "",
-    "lxc.rootfs.path = dir:/a",
-    "lxc.rootfs.path = zfs:a",
-  ]) {
+  for (const line of ["", "lxc.rootfs.path = dir:/a", "lxc.rootfs.path = zfs:a"]) {
     writeFileSync(`${directory}/config`, line);
     assert.equal(reason(), "foreign rootfs");
     assert.throws(() => setLowers(directory, ["/exports/b"]), { code: "REFUSED" });

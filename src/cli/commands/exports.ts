@@ -49,7 +49,15 @@ export const exportCommands: readonly Command[] = [
     name: "unexport",
     args: ["[REF…]"],
     summary: "remove shared exports: those of REFs, or all that nothing uses",
+    options: [
+      {
+        flags: "--stopped",
+        description:
+          "of stopped containers (all, or REFs) deltas and exports: the store makes them anew at their next starts",
+      },
+    ],
     run: async (call) => {
+      if (call.options.flag("stopped")) return await putAway(call);
       const params = call.args.length === 0 ? {} : { refs: call.args };
       const { removed } = await withStore(call, (context, { unexport }) => unexport(context, params));
       await call.output.confirm("unexport", { removed: removed.map(digestText) }, () =>
@@ -59,6 +67,15 @@ export const exportCommands: readonly Command[] = [
     },
   },
 ];
+
+async function putAway(call: Call): Promise<number> {
+  const params = call.args.length === 0 ? {} : { names: call.args };
+  const { names, exports } = await withStore(call, (context, { putAway }) => putAway(context, params));
+  await call.output.confirm("unexport", { names, exports }, () => [
+    `put away ${count(names.length, "container")} and ${count(exports.length, "export")}`,
+  ]);
+  return 0;
+}
 
 async function exportRef(call: Call): Promise<number> {
   const [ref = "", given] = call.args;
