@@ -52,6 +52,8 @@ export type { PackageChange } from "./packages/compare-packages.ts";
 export type { Compared, Diff, DiffParams, PatchText } from "./operations/diff.ts";
 export type { DiffOptions, Ignorable } from "./operations/differences.ts";
 export type { SideDescription } from "./operations/sides.ts";
+export { bisect } from "./operations/bisect.ts";
+export type { Bisected, BisectParams, BisectState, BisectStep } from "./operations/bisect.ts";
 export { blame } from "./operations/blame.ts";
 export type { Blame, BlameItem } from "./operations/blame.ts";
 export { lineageTree } from "./operations/lineage-tree.ts";

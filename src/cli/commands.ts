@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { backupCommands } from "./commands/backup.ts";
 import { adoptCommands } from "./commands/adopt.ts";
+import { bisectCommands } from "./commands/bisect.ts";
 import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
 import { diffCommands } from "./commands/diff.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   ...runCommands,
   ...lookCommands,
   ...lineageCommands,
+  ...bisectCommands,
   ...diffCommands,
   ...fileCommands,
   ...changeCommands,

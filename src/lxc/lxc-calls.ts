@@ -44,6 +44,8 @@ export interface AttachOptions {
    * where they are one.
    */
   readonly onOutput?: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** All that it writes goes to this process's standard error, and it has nothing to read either. */
+  readonly isAside?: boolean;
   /** Gives the program up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -56,11 +58,11 @@ export interface AttachOptions {
  * @throws {StoreError} PROGRAM_FAILED if it was not even tried, as where the container does not run; UNSUPPORTED; the signal's reason
  */
 export async function lxcAttach(place: LxcPlace, options: AttachOptions): Promise<number> {
-  const { program, environment, onOutput, signal } = options;
+  const { program, environment, onOutput, isAside = false, signal } = options;
   const variables = Object.entries({ ...ENVIRONMENT, TERM: process.env["TERM"] ?? "dumb", ...environment });
   const args = ["--clear-env", ...variables.flatMap(([key, value]) => ["-v", `${key}=${value}`]), "--", ...program];
   const { status, reason } = await callLxc("lxc-attach", place, args, {
-    stdio: onOutput ? ["ignore", "pipe", "pipe"] : "inherit",
+    stdio: onOutput ? ["ignore", "pipe", "pipe"] : isAside ? ["ignore", 2, 2] : "inherit",
     onOutput,
     signal,
   });

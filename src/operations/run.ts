@@ -42,6 +42,8 @@ export interface RunParams extends Omit<LxcParams, "noLxc">, Limits {
   readonly diff?: boolean;
   /** The container stays, stopped, by this name. */
   readonly keep?: string;
+  /** The program has no input, and all that it writes goes to standard error: it is not what is asked for. */
+  readonly isAside?: boolean;
 }
 
 export interface Ran {
@@ -153,7 +155,7 @@ type Ending = Pick<Ran, "exitCode" | "timedOut">;
 
 /** From start to stop. @throws {StoreError} PROGRAM_FAILED; the signal's reason. Then it is stopped, too */
 async function runIn(container: Runnable, params: RunParams, signal: AbortSignal | undefined): Promise<Ending> {
-  const { program, environment = {}, timeoutSeconds } = params;
+  const { program, environment = {}, timeoutSeconds, isAside = false } = params;
   using _guard = killWhenOrphaned(container);
   const time = { isOver: false };
   let killing: Promise<void> | undefined;
@@ -173,7 +175,7 @@ async function runIn(container: Runnable, params: RunParams, signal: AbortSignal
         time.isOver = true;
         kill();
       }, timeoutSeconds * 1000);
-    const exitCode = await lxcAttach(container, { program, environment });
+    const exitCode = await lxcAttach(container, { program, environment, isAside });
     return time.isOver ? TIMED_OUT : { exitCode, timedOut: false };
   } catch (error) {
     // It was about to begin.

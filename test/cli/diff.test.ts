@@ -101,3 +101,25 @@ test("cli: diff --packages, log, tree, blame and whohas tell people and programs
       assert.match(String(item["digest"]), /^blake3:[0-9a-f]{64}$/);
   }
 });
+
+test("cli: bisect says each step, the first bad layer and how to look at it; 4 if that is one of several", async () => {
+  await using cli = await cliStore();
+  await smallTree(`${cli.path}/tree`);
+  for (let number = 0; number < 4; number++) {
+    await writeFile(`${cli.path}/tree/n`, String(number));
+    const parent = number === 0 ? [] : ["--parent", `l${number - 1}`];
+    await cli.delta0(["import", "tree", `l${number}`, "-m", `change ${number}`, ...parent]);
+  }
+  const bisect = (script: string, ...options: string[]): ReturnType<typeof cli.delta0> =>
+    cli.delta0(["bisect", "l0", "l3", "--export", ...options, "--", "sh", "-c", script]);
+  const found = await bisect('echo heard; test "$(cat n)" -lt 2');
+  assert.match(found.stdout, /^first bad: l2 {2}.* {2}change 2\nlast good: l1 \(2 tests\)\ndelta0 diff l1 l2\n$/);
+  assert.equal(found.stderr, "heard\ngood     l1  (exit 0)\nheard\nbad      l2  (exit 1)\n");
+  assert.equal(found.code, 0);
+  const document = documentOf(await bisect('test "$(cat n)" -lt 2', "--json"));
+  assert.deepEqual([document["schema"], document["compare"]], ["delta0/bisect@1", "delta0 diff l1 l2"]);
+  const several = await bisect("exit 125", "-q");
+  assert.deepEqual([several.code, several.stderr], [4, ""]);
+  assert.match(several.stdout, /^l3 .*change 3$/m);
+  assert.equal(failureOf(await cli.delta0(["bisect", "l3", "l0", "--json", "--", "true"]))["code"], "USAGE");
+});
