@@ -1,6 +1,6 @@
 import type { Command } from "./command.ts";
-import { backupCommands } from "./commands/backup.ts";
 import { adoptCommands } from "./commands/adopt.ts";
+import { backupCommands } from "./commands/backup.ts";
 import { bisectCommands } from "./commands/bisect.ts";
 import { changeCommands } from "./commands/change.ts";
 import { containerCommands } from "./commands/containers.ts";
@@ -14,6 +14,7 @@ import { lookCommands } from "./commands/look.ts";
 import { lxcCommands } from "./commands/lxc.ts";
 import { lxcSetupCommands } from "./commands/lxc-setup.ts";
 import { nameCommands } from "./commands/names.ts";
+import { rebaseCommands } from "./commands/rebase.ts";
 import { retainCommands } from "./commands/retain.ts";
 import { runCommands } from "./commands/run.ts";
 import { shellCommands } from "./commands/shell.ts";
@@ -39,6 +40,7 @@ export const COMMANDS: readonly Command[] = [
   ...xattrCommands,
   ...nameCommands,
   ...historyCommands,
+  ...rebaseCommands,
   ...retainCommands,
   ...exportCommands,
   ...spaceCommands,

@@ -1,4 +1,4 @@
-import type { Ref } from "../containers/records.ts";
+import type { Layer, Ref } from "../containers/records.ts";
 import { Marker } from "../containers/marker.ts";
 import type { Tally } from "../chunks/node-store.ts";
 import type { Digest } from "../model/digest.ts";
@@ -121,10 +121,11 @@ async function settled(context: Context, name: string): Promise<Ref> {
   return ref.type === "layer" ? ref : (await settle(context, name, ref)).ref;
 }
 
-function reachedBytes(context: Context, refs: readonly Ref[]): number {
+/** Of all that some names reach. @param fresh layers that are not stored yet */
+export function reachedBytes(context: Context, refs: readonly Ref[], fresh?: ReadonlyMap<Digest, Layer>): number {
   const tally = new ReachTally(context);
   const marker = new Marker(context.store.refs, context.store.nodes, tally);
-  for (const ref of refs) marker.markRef(ref);
+  for (const ref of refs) marker.markRef(ref, fresh);
   return tally.chunks.bytes + tally.nodes.bytes;
 }
 
