@@ -8,6 +8,7 @@ import {
   create,
   importLayer,
   list,
+  rebase,
   remove,
   rename,
   reset,
@@ -60,6 +61,7 @@ const CASES: readonly Case[] = [
     work: (context, name, { lxcPath }) =>
       clone(context, { ref: `${name}@snap0`, names: [`${name}-one`], lxcPath, ...FOR_ANYBODY }),
   },
+  { verb: "rebase", work: (context, name) => rebase(context, { name, onto: "newer" }) },
   { verb: "commit", work: (context, name) => commit(context, { name, layer: `${name}-layer` }) },
   { verb: "ls", work: (context) => list(context), ephemeral: true },
 ];
@@ -99,6 +101,8 @@ for (const { verb, work, ephemeral = false } of CASES) {
     {
       await using store = await open();
       await importLayer({ store, command: "test" }, { source, name: "base" });
+      writeFileSync(`${source}/file1`, "file 1 is newer");
+      await importLayer({ store, command: "test" }, { source, name: "newer" });
     }
     const before = (await seenAfter(0)).seen;
     const after = (await seenAfter(10_000)).seen;
