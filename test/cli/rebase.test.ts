@@ -30,7 +30,7 @@ test("cli: rebase lists conflicts and exits 6, or settles them; squash tells siz
   assert.equal(documentOf(document)["rebased"], false);
   const [conflict] = documentOf(document)["conflicts"] as Record<string, unknown>[];
   assert.equal(conflict?.["path"], "etc/hosts");
-  assert.match(String((conflict?.["ours"] as Record<string, unknown>)["content"]), /^blake3:/);
+  assert.match(String((conflict["ours"] as Record<string, unknown>)["content"]), /^blake3:/);
   const dry = await cli.delta0(["rebase", "web", "--onto", "newer", "--ours", "--dry-run"]);
   assert.match(dry.stdout, /\nsettled as web has it\nweb would stand on newer\n$/);
   assert.equal((await cli.delta0(["ls", "--json"])).stdout, before);
