@@ -88,7 +88,7 @@ async function depths(): Promise<void> {
       }
     const options = `lowerdir=${layers.map((layer) => basename(layer)).join(":")},upperdir=upper,workdir=work`;
     const figures: number[][] = [[], [], []];
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       await run("sh", ["-c", "sync; echo 3 >/proc/sys/vm/drop_caches"]);
       await run("mount", ["-t", "overlay", "overlay", "-o", options, "mounted"], { cwd: at.path });
       const walk = (): Promise<string> => run("find", ["mounted", "-xdev", "-newer", "/"], { cwd: at.path });
@@ -98,9 +98,10 @@ async function depths(): Promise<void> {
       await run("umount", [`${at.path}/mounted`]);
     }
     const [cold, warm, read] = figures.map(median);
-    rows.push([`${depth} lowers`, `find cold ${ms(cold)}, warm ${ms(warm)}; tar of /usr/bin ${ms(read)}`]);
+    const range = `${ms(Math.min(...(figures[0] ?? [])))} to ${ms(Math.max(...(figures[0] ?? [])))}`;
+    rows.push([`${depth} lowers`, `find cold ${ms(cold)} (${range}), warm ${ms(warm)}; tar of /usr/bin ${ms(read)}`]);
   }
-  report(`a Debian of ${readdirSync(lower).length} names at its root through deep stacks (medians of 3)`, rows);
+  report(`a Debian of ${readdirSync(lower).length} names at its root through deep stacks (medians of ${ROUNDS})`, rows);
 }
 
 async function opened(path: string) {

@@ -2,7 +2,7 @@ import { lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ContainerRef } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
-import { exportKey, partsOfKey } from "../exports/export-key.ts";
+import { mapOf, partsOfKey } from "../exports/export-key.ts";
 import type { ExportKey } from "../exports/export-key.ts";
 import { ACCESS_ACL } from "../format/acl.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
@@ -59,9 +59,9 @@ export function requireMappable(context: Context, idMap: IdMap, paths: readonly 
  * @throws {StoreError} REFUSED if neither does
  */
 export function idMapOfExport(key: ExportKey, ref: ContainerRef | undefined, config: ConfigFile): IdMap | null {
-  const { tree, map } = partsOfKey(key);
+  const { map } = partsOfKey(key);
   if (map === undefined) return null;
-  for (const idMap of [ref?.idMap ?? null, idMapOf(config)]) if (exportKey(tree, idMap) === key) return idMap;
+  for (const idMap of [ref?.idMap ?? null, idMapOf(config)]) if (mapOf(idMap) === map) return idMap;
   throw new StoreError("REFUSED", {
     reason: `the container stands on files for another id map than its config has: ${formatIdMap(idMapOf(config) ?? { uids: [], gids: [] }).join(" ")}`,
     hint: "clone it with --idmap, or put its lxc.idmap back",

@@ -34,6 +34,7 @@ import { getValue, readConfig } from "../../src/lxc/config-file.ts";
 import { parseRootfsPath } from "../../src/lxc/rootfs-path.ts";
 import { compareManifests } from "../support/compare.ts";
 import { requireRoot } from "../support/requirements.ts";
+import { run } from "../support/run.ts";
 import { FOR_ANYBODY, openTestHost, runContainer, startContainer } from "../operations/support.ts";
 import type { TestHost } from "../operations/support.ts";
 
@@ -239,3 +240,37 @@ test("stacks: what is below a container's own tree, and was never made, outlives
   assert.equal((await show(context, { ref: "b" })).digest, digest);
   assert.equal((await listExports(context)).length, 3);
 });
+
+test("stacks: with an id map they lie apart, with ids of its own, and start as others do", async (t) => {
+  if (!requireRoot(t)) return;
+  await using at = await hostWithLargeBase();
+  const { context, lxcPath } = at;
+  await run("chmod", ["o+x", at.path]);
+  await create(context, { source: "base", name: "mapped", lxcPath, idMap: ["b:0:100000:65536"] });
+  await startContainer(context, "mapped");
+  writeFileSync(`${at.path}/much`, someLarge("much"));
+  await put(context, { sources: [`${at.path}/much`], target: "mapped:/much" });
+  const { digest } = await commit(context, { name: "mapped", layer: "layer" });
+  await startContainer(context, "mapped");
+  const items = (await listExports(context)).filter(({ users }) => users.includes("mapped"));
+  assert.deepEqual(
+    items.map(({ digest, over, idMap, changed }) => [
+      digest === base(at) ? "base" : digest,
+      over !== null,
+      idMap,
+      changed,
+    ]),
+    [
+      [digest, true, ["u:0:100000:65536", "g:0:100000:65536"], []],
+      ["base", false, ["u:0:100000:65536", "g:0:100000:65536"], []],
+    ].sort(([x], [y]) => (String(x === "base" ? base(at) : x) < String(y === "base" ? base(at) : y) ? -1 : 1)),
+  );
+  const delta = items.find(({ over }) => over !== null);
+  assert.equal(lstatSync(`${delta?.path}/much`).uid, 100_000);
+});
+
+function base({ store }: TestHost): string {
+  const ref = store.refs.find("base");
+  assert.ok(ref !== undefined);
+  return store.refs.treeOf(ref);
+}
