@@ -1,5 +1,5 @@
 import type { RawChange } from "../model/change.ts";
-import { comparePaths } from "../model/name.ts";
+import { baseName, comparePaths, ROOT } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import type { DirectoryNode, Node } from "../model/node.ts";
 import { diffTrees, pairs } from "./diff.ts";
@@ -39,6 +39,9 @@ class Merger {
   readonly #changes: RawChange[] = [];
   readonly #conflicts: Conflict[] = [];
   readonly #links: MergedLinks;
+  /** What theirs has at the last path, and at those of all directories above. `end` is where these end in it. */
+  readonly #trail: { readonly end: number; readonly node: Node | undefined }[] = [];
+  #lastPath: TreePath = ROOT;
 
   constructor(trees: TreeStore, sides: Sides, prefer: Side | undefined) {
     this.#trees = trees;
@@ -48,12 +51,12 @@ class Merger {
   }
 
   merge(): Merge {
-    const { base, ours, theirs } = this.#sides;
+    const { base, ours } = this.#sides;
     /** What is below it is decided already. */
     let whole: TreePath | undefined;
     for (const { path, before, after } of diffTrees(this.#trees, base, ours, { parents: true })) {
       if (whole !== undefined && path.startsWith(`${whole}/`)) continue;
-      const versions = { base: before, ours: after, theirs: this.#trees.lookup(theirs, path) };
+      const versions = { base: before, ours: after, theirs: this.#inTheirs(path) };
       whole = this.#entry(path, versions) === "whole" ? path : undefined;
     }
     const { changes, conflicts } = this.#links.settle();
@@ -61,6 +64,18 @@ class Merger {
     this.#conflicts.sort((a, b) => comparePaths(a.path, b.path));
     const isResolved = this.#conflicts.length === 0 || this.#prefer !== undefined;
     return { changes: isResolved ? [...this.#changes, ...changes] : [], conflicts: this.#conflicts };
+  }
+
+  /** Called for a directory before what is in it: deep trees are not walked from the root for each entry. */
+  #inTheirs(path: TreePath): Node | undefined {
+    const trail = this.#trail;
+    while (trail.length > 0 && !isBelow(path, this.#lastPath, trail.at(-1)?.end ?? 0)) trail.pop();
+    const parent = trail.at(-1)?.node;
+    const inParent = parent?.type === "directory" ? this.#trees.find(parent.listing, baseName(path)) : undefined;
+    const node = path === ROOT ? this.#sides.theirs.root : inParent;
+    this.#lastPath = path;
+    trail.push({ end: path.length, node });
+    return node;
   }
 
   #entry(path: TreePath, versions: Versions): "whole" | undefined {
@@ -141,4 +156,10 @@ class Merger {
       else this.#changes.push({ kind: "put", path: below, node: rawNode(node) });
     }
   }
+}
+
+/** True if the first `end` bytes of `last` are a directory that `path` is below. */
+function isBelow(path: TreePath, last: TreePath, end: number): boolean {
+  if (end === 0) return path !== ROOT;
+  return path[end] === "/" && path.startsWith(last.slice(0, end));
 }

@@ -327,3 +327,15 @@ test("merge: reads what ours changed, and nothing of what theirs or nobody did",
   // The three roots, and one directory of each.
   assert.ok(reads <= 12, `${reads} nodes read`);
 });
+
+test("merge: 10 000 levels, with a change on each side at the bottom", async () => {
+  await using engine = await openEngine();
+  const { trees } = engine;
+  const deepest = Array.from({ length: 10_000 }, (_, i) => `${i % 10}`).join("/");
+  const base = build(trees, [put(`${deepest}/a`, file("x"))]).tree;
+  const ours = build(trees, [put(`${deepest}/a`, file("x", { mode: 0o700 }))], base).tree;
+  const theirs = build(trees, [put(`${deepest}/a`, file("y"))], base).tree;
+  const { changes, conflicts } = mergeTrees(trees, { base, ours, theirs });
+  assert.deepEqual(conflicts, []);
+  assert.deepEqual(changes, [put(`${deepest}/a`, file("y", { mode: 0o700 }))]);
+});
