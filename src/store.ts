@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import type { Claims } from "./chunks/claims.ts";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
@@ -8,11 +7,11 @@ import { Marker } from "./containers/marker.ts";
 import type { Layer, RefChange } from "./containers/records.ts";
 import { layerDigest, refVersion, Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
-import { asStoreError, errnoOf, isStoreError, StoreError } from "./errors.ts";
+import { asStoreError, isStoreError, StoreError } from "./errors.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
 import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
-import { FORMAT_VERSION, requireVersion } from "./format/record.ts";
+import { FORMAT_VERSION } from "./format/record.ts";
 import { Kv } from "./kv/kv.ts";
 import { recoverStagings } from "./lxc/staging.ts";
 import { digestFromBytes } from "./model/digest.ts";
@@ -22,11 +21,9 @@ import { LowerTrees } from "./overlay/lower-tree.ts";
 import type { SharedUpper } from "./overlay/shared-upper.ts";
 import { Uppers } from "./overlay/uppers.ts";
 import type { RecordChange } from "./overlay/uppers.ts";
+import { checkFormat, findStore, lockStore, prepareDirectory } from "./store-directory.ts";
 import { StorePaths } from "./store-paths.ts";
-import { syncPath, writeFileDurably } from "./sys/durable.ts";
-import { isDirectory } from "./sys/is-directory.ts";
-import { lock } from "./sys/lock.ts";
-import type { Lock } from "./sys/lock.ts";
+import { writeFileDurably } from "./sys/durable.ts";
 import { TreeStore } from "./trees/tree-store.ts";
 
 export interface OpenOptions {
@@ -84,11 +81,11 @@ export class Store implements AsyncDisposable {
     const { create = false, waitSeconds = 30, command = "a program", onWarning } = options;
     const owned: Owned[] = [];
     try {
-      const paths = new StorePaths(findDirectory(directory, create));
+      const paths = new StorePaths(findStore(directory, create));
       owned.push(await lockStore(paths, waitSeconds));
       const isNew = !existsSync(paths.format);
       if (!isNew) checkFormat(paths);
-      else if (create) prepare(paths);
+      else if (create) prepareDirectory(paths);
       else throw new StoreError("STORE_MISSING", { directory: paths.directory });
       writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
       const meta = await Kv.open(paths.meta, { create: isNew });
@@ -320,82 +317,6 @@ async function closeAll(owned: readonly Owned[]): Promise<void> {
   }
 }
 
-/**
- * The store's directory, without symlinks in its path: containers' configs name it, and whichever way one comes here, it
- * must be the same. Nothing is written to a directory that holds other things.
- */
-function findDirectory(directory: string, create: boolean): string {
-  if (create) makeDirectory(directory);
-  let found: string;
-  let names: string[];
-  try {
-    found = realpathSync(directory);
-    names = readdirSync(found);
-  } catch (error) {
-    if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
-    throw new StoreError("STORE_MISSING", { directory }, { cause: error });
-  }
-  const { format, initialising, lock } = new StorePaths(found);
-  const isStore = [format, initialising].some((file) => names.includes(basename(file)));
-  if (!isStore && !create) throw new StoreError("STORE_MISSING", { directory });
-  if (!isStore && names.some((name) => name !== basename(lock)))
-    throw new StoreError("REFUSED", {
-      reason: `${directory} is not empty and holds no store`,
-      hint: "name an empty or new directory",
-    });
-  return found;
-}
-
-/** With its parents. Not by mkdirSync's own way of that: on a read-only filesystem it says ENOENT. */
-function makeDirectory(directory: string): void {
-  if (isDirectory(directory)) return;
-  makeDirectory(dirname(resolve(directory)));
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-    if (!isDirectory(directory))
-      throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });
-  }
-}
-
-/** Lays out a new store, up to its databases. */
-function prepare(paths: StorePaths): void {
-  const { exports, privateExports, manifests, staging, lxc } = paths;
-  writeFileSync(paths.initialising, "");
-  for (const database of [paths.meta, paths.chunks]) rmSync(database, { recursive: true, force: true });
-  for (const part of [exports, privateExports, manifests, staging, lxc])
-    mkdirSync(part, { recursive: true, mode: 0o700 });
-  syncPath(paths.directory);
-}
-
-async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> {
-  const taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });
-  if (taken !== undefined) return taken;
-  const owner = ownerOf(paths);
-  throw new StoreError("STORE_LOCKED", {
-    directory: paths.directory,
-    waitedSeconds: waitSeconds,
-    ...(owner === undefined ? {} : { owner }),
-  });
-}
-
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function ownerOf(paths: StorePaths): string | undefined {
-  try {
-    const { pid, command, since } = JSON.parse(readFileSync(paths.owner, "utf8")) as Record<string, unknown>;
-    if (typeof pid !== "number" || typeof command !== "string" || typeof since !== "string") return undefined;
-    return `pid ${pid} ("${command}") for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
-  } catch {
-    // Who it is was for information only: the owner may be writing it just now.
-    return undefined;
-  }
-}
-
-function checkFormat(paths: StorePaths): void {
-  const version = /^delta0 store\nformat ([0-9]+)\n$/.exec(readFileSync(paths.format, "utf8"))?.[1];
-  requireVersion(version === undefined ? undefined : Number(version), paths.format);
 }

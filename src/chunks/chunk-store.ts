@@ -8,11 +8,12 @@ import { isUnreadable } from "../kv/kv.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
-import { compress, compressAsync, decompress } from "../sys/zstd.ts";
 import { Claims } from "./claims.ts";
+import { compressedFrame, plainOf, requireDigest } from "./chunk-frames.ts";
 import { sweepChunks } from "./chunk-sweep.ts";
 import type { SweptChunks } from "./chunk-sweep.ts";
 import type { SweepOptions } from "./node-store.ts";
+import { RecentValues } from "./recent-values.ts";
 import { ValueLedger } from "./value-ledger.ts";
 
 /** What was put since the store was opened. */
@@ -115,7 +116,7 @@ export class ChunkStore implements Chunks {
     if (this.claim(digest)) return digest;
     this.claims.claim("chunks", digest);
     const plain = Uint8Array.from(bytes);
-    this.#enqueue(digest, plain, compressed(digest, plain));
+    this.#enqueue(digest, plain, compressedFrame(digest, plain));
     return digest;
   }
 
@@ -366,69 +367,10 @@ const MAX_VALUE_PLAIN_BYTES = 2 << 20;
 /** Values between two barriers. A crash loses them: they are garbage without index entries. */
 const BATCH_BYTES = 256 << 20;
 const MAX_QUEUED_BYTES = 8 << 20;
-/** Level 3 gets 268 MB of level 1 down to 251 at 300 MB/s a core; level 6 saves 3 % more at half the speed. */
-const LEVEL = 3;
-/** Below this a thread costs more than compressing. */
-const ASYNC_BYTES = 8 * 1024;
-
-function compressed(digest: Digest, plain: Uint8Array): Frame | Promise<Frame> {
-  if (plain.length < ASYNC_BYTES) return frameOf(digest, plain, compress(plain, LEVEL));
-  const frame = compressAsync(plain, LEVEL).then((stored) => frameOf(digest, plain, stored));
-  // It is awaited in its turn, which may never come if an earlier one fails.
-  frame.catch(() => undefined);
-  return frame;
-}
-
-/** Below a gain of a tenth, reading without decompressing is worth more. */
-function frameOf(digest: Digest, plain: Uint8Array, stored: Uint8Array): Frame {
-  const plainBytes = plain.length;
-  if (stored.length > plainBytes * 0.9) return { digest, codec: CODEC.raw, plainBytes, stored: plain };
-  return { digest, codec: CODEC.zstd, plainBytes, stored };
-}
-
-function requireDigest(plain: Uint8Array, digest: Digest): void {
-  const actual = digestOf(plain);
-  if (actual !== digest) throw new StoreError("CHUNK_CORRUPT", { digest, actual });
-}
-
-function plainOf(
-  stored: Uint8Array,
-  { codec, plainBytes }: Pick<Frame, "codec" | "plainBytes">,
-  digest: Digest,
-  room: Uint8Array | undefined,
-): Uint8Array {
-  if (codec === CODEC.raw) return stored;
-  // What is no chunk must not make us take its room.
-  if (plainBytes > BLOCK_BYTES) throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${plainBytes} bytes` });
-  try {
-    return decompress(stored, plainBytes, room);
-  } catch (error) {
-    throw new StoreError("CHUNK_CORRUPT", { digest, actual: "no zstd frame" }, { cause: error });
-  }
-}
+/** A frame as large is read by itself. */
+const OWN_READ_BYTES = 4 * 1024;
 
 function numberIn(value: unknown): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
   throw new StoreError("FORMAT_INVALID", { record: "the counter of chunk values", reason: "is no number" });
 }
-
-/** The values last read: files that were imported together are read together, and share values. */
-class RecentValues {
-  readonly #values = new Map<number, Uint8Array>();
-
-  get(id: number, read: () => Uint8Array | undefined): Uint8Array | undefined {
-    let value = this.#values.get(id);
-    if (value === undefined) {
-      value = read();
-      if (value === undefined) return undefined;
-      const [oldest] = this.#values.size >= RECENT_VALUES ? this.#values.keys() : [];
-      if (oldest !== undefined) this.#values.delete(oldest);
-      this.#values.set(id, value);
-    }
-    return value;
-  }
-}
-
-const RECENT_VALUES = 16;
-/** A frame as large is read by itself. */
-const OWN_READ_BYTES = 4 * 1024;
