@@ -33,5 +33,5 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`;
 }
 
-/** LevelDB's buffers of three databases, twice. */
-const LEAST_FREE_BYTES = 32 << 20;
+/** What LevelDB needs to open again after its disk was full: two tables of chunks. */
+const LEAST_FREE_BYTES = 8 << 20;
