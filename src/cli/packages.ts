@@ -18,8 +18,8 @@ function versionsOf({ before, after }: PackageChange): string {
   return visible([before, after].filter((version) => version !== null).join(" -> "));
 }
 
-function kindOf({ kind, configurationLeft }: PackageChange): string {
-  if (kind === "changed") return "other architecture";
+function kindOf({ kind, before, after, configurationLeft }: PackageChange): string {
+  if (kind === "changed") return before === after ? "other architecture" : kind;
   return configurationLeft ? `${kind}, configuration left` : kind;
 }
 

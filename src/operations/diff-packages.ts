@@ -9,7 +9,7 @@ import type { Database, Manager } from "../packages/database.ts";
 import { readDpkg } from "../packages/dpkg.ts";
 import { hashesTo } from "../packages/package-files.ts";
 import type { Checksum } from "../packages/package-files.ts";
-import { refuseRpm } from "../packages/rpm.ts";
+import { readRpm } from "../packages/rpm.ts";
 import type { Difference } from "../trees/renames.ts";
 import { walkBelow } from "../trees/walk.ts";
 import { aspectsOf } from "./aspects.ts";
@@ -55,12 +55,12 @@ export interface ConffileChange extends FilePath {
 }
 
 /**
- * What a difference means in packages of dpkg and apk, read from the trees themselves. Of files those count whose type or data
+ * What a difference means in packages of dpkg, apk and rpm, read from the trees themselves. Of files those count whose type or data
  * differ, directories and metadata aside.
  *
  * Costs reading the databases, and the lists of files once on either side.
  *
- * @throws {StoreError} as `diff`; UNSUPPORTED where a database is one that cannot be read
+ * @throws {StoreError} as `diff`; UNSUPPORTED and FORMAT_INVALID where a database of rpm's cannot be read
  */
 export async function diffPackages(context: Context, params: DiffOptions & Compared): Promise<PackageDiff> {
   const sides = await openSides(context, params.a, params.b);
@@ -87,8 +87,7 @@ interface PackageSide {
 
 function packageSide({ trees, ...sides }: Sides, which: "before" | "after"): PackageSide {
   const files = new TreeFiles(trees, sides[which]);
-  refuseRpm(files);
-  const databases = [readDpkg(files), readApk(files)].filter((database) => database !== undefined);
+  const databases = [readDpkg(files), readApk(files), readRpm(files)].filter((database) => database !== undefined);
   return { files, databases };
 }
 

@@ -4,7 +4,7 @@ import type { Database, Manager, Package } from "./database.ts";
 export interface PackageChange {
   readonly manager: Manager;
   readonly name: string;
-  /** `changed`: of the same version, but for another architecture. */
+  /** `changed`: of the same latest version, but for another architecture, or with others beside it than before. */
   readonly kind: "added" | "removed" | "upgraded" | "downgraded" | "changed";
   /** Versions; null where it is not installed. */
   readonly before: string | null;
@@ -24,7 +24,7 @@ export function comparePackages(before: readonly Database[], after: readonly Dat
 }
 
 function compareOf(manager: Manager, before: Map<string, Package>, after: Map<string, Package>): PackageChange[] {
-  joinRenamed(before, after);
+  joinRenamed(before, after, manager === "rpm" ? "." : ":");
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();
   return names.flatMap((name): PackageChange[] => {
     const [a, b] = [before.get(name), after.get(name)];
@@ -36,12 +36,12 @@ function compareOf(manager: Manager, before: Map<string, Package>, after: Map<st
   });
 }
 
-/** A package that came to be for several architectures, or is no more, has another name: "foo:amd64" and "foo". */
-function joinRenamed(before: Map<string, Package>, after: Map<string, Package>): void {
+/** A package that came to be for several architectures, or is no more, has another name: "foo:amd64" and "foo", of rpm "foo.i686". */
+function joinRenamed(before: Map<string, Package>, after: Map<string, Package>, separator: string): void {
   for (const [name, found] of before) {
     if (after.has(name)) continue;
-    const [plain = ""] = name.split(":");
-    const other = name === plain ? `${name}:${found.architecture}` : plain;
+    const suffix = `${separator}${found.architecture}`;
+    const other = name.endsWith(suffix) ? name.slice(0, -suffix.length) : `${name}${suffix}`;
     const now = after.get(other);
     if (now === undefined || before.has(other)) continue;
     before.delete(name);
@@ -57,5 +57,6 @@ function kindOf(manager: Manager, was: string | null, is: string | null): Packag
   if (was === is) return undefined;
   if (was === null) return "added";
   if (is === null) return "removed";
-  return compareVersions(manager, was, is) < 0 ? "upgraded" : "downgraded";
+  const order = compareVersions(manager, was, is);
+  return order < 0 ? "upgraded" : order > 0 ? "downgraded" : "changed";
 }

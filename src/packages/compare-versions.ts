@@ -1,8 +1,10 @@
 import type { Manager } from "./database.ts";
+import { compareRpmText } from "./rpm-version.ts";
 
 /** Which of two versions is the later one, as the manager has it: below 0 if the first is earlier. */
 export function compareVersions(manager: Manager, a: string, b: string): number {
   const [one, other] = [partsOf(manager, a), partsOf(manager, b)];
+  const compareText = manager === "rpm" ? compareRpmText : compareDebianText;
   return (
     compareNumbers(one.epoch, other.epoch) ||
     compareText(one.version, other.version) ||
@@ -17,20 +19,20 @@ interface Parts {
   readonly revision: string;
 }
 
-/** "2:1.4-3ubuntu1": the revision is what follows the last hyphen. */
+/** "2:1.4-3ubuntu1": the revision is what follows the last hyphen. Of several versions it is the latest, which is the last. */
 function partsOf(manager: Manager, text: string): Parts {
-  const [, epoch = "0", rest = ""] = /^(?:([0-9]+):)?(.*)$/s.exec(text) ?? [];
+  const [, epoch = "0", rest = ""] = /^(?:([0-9]+):)?(.*)$/s.exec(text.slice(text.lastIndexOf(" ") + 1)) ?? [];
   const hyphen = rest.lastIndexOf("-");
   const [version, revision] = hyphen < 0 ? [rest, "0"] : [rest.slice(0, hyphen), rest.slice(hyphen + 1)];
-  // What apk has before a release, dpkg and rpm write with a tilde.
+  // What apk has before a release, others write with a tilde.
   return { epoch, version: manager === "apk" ? version.replace(/_(?=alpha|beta|pre|rc)/g, "~") : version, revision };
 }
 
 /**
- * Digits as numbers, the rest by letters before all else, "~" before the end. Source: deb-version(7). rpm's own way differs in
- * which signs there are between numbers, apk's in suffixes: in what they leave undecided, that is.
+ * Digits as numbers, the rest by letters before all else, "~" before the end. Source: deb-version(7). apk's own
+ * way differs in suffixes: in what they leave undecided, that is.
  */
-function compareText(a: string, b: string): number {
+function compareDebianText(a: string, b: string): number {
   let [i, j] = [0, 0];
   while (i < a.length || j < b.length) {
     while ((i < a.length && !isDigit(a[i])) || (j < b.length && !isDigit(b[j]))) {

@@ -1,12 +1,13 @@
 import type { TreePath } from "../model/name.ts";
 import type { Checksum } from "./package-files.ts";
 
-export type Manager = "dpkg" | "apk";
+export type Manager = "dpkg" | "apk" | "rpm";
 
 /** A package that a tree's database has. */
 export interface Package {
   /** As the manager's own list has it; of dpkg "libc6:amd64" for one that can be there for several architectures. */
   readonly name: string;
+  /** Of rpm perhaps several, the latest last: "5.1-1, 5.2-1". */
   readonly version: string;
   readonly architecture: string;
   /** False: removed, but its configuration is still there. */

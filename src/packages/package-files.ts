@@ -33,7 +33,7 @@ export function* linesOf(pieces: Iterable<Uint8Array | number>): Generator<strin
 
 /** What a file should hash to. */
 export interface Checksum {
-  readonly algorithm: "md5" | "sha1" | "sha256" | "sha512";
+  readonly algorithm: "md5" | "sha1" | "sha224" | "sha256" | "sha384" | "sha512";
   /** Lower-case hex. */
   readonly digest: string;
 }

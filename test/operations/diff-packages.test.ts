@@ -82,12 +82,12 @@ test("diff --packages: upgrades, conffiles that are not as they came, files of u
   assert.equal((await diffPackages(context, { a: "one" })).packages.length, 2, "all that a layer without a parent has");
 });
 
-test("diff --packages: without a database all files are nobody's; one of rpm is said to be unread", async () => {
+test("diff --packages: without a database all files are nobody's; one that is damaged is said to be so", async () => {
   await using at = await openTestHost();
   await importLayer(at.context, { source: at.source, name: "one" });
   write(at.source, { new: "new" });
   const found = await diffPackages(at.context, { a: "one", b: `dir:${at.source}` });
   assert.deepEqual([found.managers, brief(found)], [[], ["unowned new"]]);
   write(at.source, { "var/lib/rpm/rpmdb.sqlite": "SQLite format 3\0" });
-  await assert.rejects(diffPackages(at.context, { a: "one", b: `dir:${at.source}` }), { code: "UNSUPPORTED" });
+  await assert.rejects(diffPackages(at.context, { a: "one", b: `dir:${at.source}` }), { code: "FORMAT_INVALID" });
 });

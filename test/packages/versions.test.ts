@@ -51,6 +51,50 @@ test(
   },
 );
 
+test("versions: in rpm's order; of several that are there the latest counts", () => {
+  const rpm = [
+    "1.0~~-1",
+    "1.0~rc1-1",
+    "1.0~rc1^git1-1",
+    "1.0-0.9",
+    "1.0-1",
+    "1.0-1.fc40",
+    "1.0-10",
+    "1.0^git1~pre-1",
+    "1.0^git1-1",
+    "1.0a-1",
+    "1.0.1-1",
+    "1.10-1",
+    "1.9-1, 1.11-1",
+    "1:0.1-1",
+  ];
+  for (let i = 1; i < rpm.length; i++)
+    assert.ok(compareVersions("rpm", rpm[i - 1] ?? "", rpm[i] ?? "") < 0, `${rpm[i - 1]} < ${rpm[i]}`);
+  assert.equal(compareVersions("rpm", "1.0_2-1", "1.0.02-1"), 0);
+});
+
+test(
+  "versions: as rpm itself compares them",
+  { skip: hasCommand("rpm") ? false : "rpm is not installed" },
+  async () => {
+    const part = fc
+      .array(fc.constantFrom("0", "1", "10", "09", "a", "Zb", "~", "^", "+", ".", "_", "fc"), { maxLength: 6 })
+      .map((parts) => parts.join(""));
+    const version = fc.tuple(fc.constantFrom("", "0:", "1:"), part, part).map(([epoch, v, r]) => `${epoch}1${v}-1${r}`);
+    const pairs = fc.sample(fc.tuple(version, version), 500);
+    const list = pairs.map(([a, b]) => `{"${a}","${b}"}`).join(",");
+    const answer = await run("rpm", [
+      "--eval",
+      `%{lua:for _,p in ipairs({${list}}) do print(rpm.vercmp(p[1],p[2]) .. " ") end}`,
+    ]);
+    const orders = answer.trim().split(/\s+/).map(Number);
+    assert.deepEqual(
+      pairs.map(([a, b], i) => [a, b, Math.sign(compareVersions("rpm", a, b)), i]),
+      pairs.map(([a, b], i) => [a, b, orders[i], i]),
+    );
+  },
+);
+
 function database(...packages: (Partial<Package> & { name: string })[]): Database {
   const whole = packages.map((given) => ({
     version: "1",
@@ -95,6 +139,28 @@ test("packages: added, removed, upgraded, downgraded, of another architecture, w
       "other changed 1 1",
       "up upgraded 1.9 1.10",
     ],
+  );
+  const rpm = (...packages: Parameters<typeof database>): Database => ({ ...database(...packages), manager: "rpm" });
+  const changes = comparePackages(
+    [
+      rpm(
+        { name: "kernel", version: "5.9-1" },
+        { name: "lib", architecture: "x86_64" },
+        { name: "old", version: "1-1, 2-1" },
+      ),
+    ],
+    [
+      rpm(
+        { name: "kernel", version: "5.9-1, 5.10-1" },
+        { name: "lib.i686", architecture: "i686" },
+        { name: "lib.x86_64", architecture: "x86_64" },
+        { name: "old", version: "2-1" },
+      ),
+    ],
+  );
+  assert.deepEqual(
+    changes.map(({ name, kind }) => `${name} ${kind}`),
+    ["kernel upgraded", "lib.i686 added", "old changed"],
   );
   assert.deepEqual(comparePackages([], []), []);
   assert.equal(comparePackages([], [before]).length, 7);

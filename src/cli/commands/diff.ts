@@ -37,7 +37,7 @@ export const diffCommands: readonly Command[] = [
     summary: "what differs from A to B; exits 1 if anything",
     options: [
       PATCH_OPTION,
-      { flags: "--packages", description: "what it means in packages of dpkg or apk" },
+      { flags: "--packages", description: "what it means in packages of dpkg, apk or rpm" },
       ...DIFF_OPTIONS,
     ],
     details: [
