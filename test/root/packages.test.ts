@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { diffPackages, importLayer } from "../../src/index.ts";
 import type { PackageDiff } from "../../src/index.ts";
-import { requireCommands, requireRootfs } from "../support/requirements.ts";
+import { requireCommands, requireRoot, requireRootfs } from "../support/requirements.ts";
 import { rootfsTar, unpackedRootfs } from "../support/rootfs.ts";
 import { run } from "../support/run.ts";
 import { openTestStore } from "../support/store.ts";
@@ -114,4 +114,83 @@ test("diff --packages: a chain of real installs, upgrades, edits and removals wi
     ["removed, left"],
     ["unowned etc/web/web.conf.dpkg-dist"],
   ]);
+});
+
+test("diff --packages: a chain of real installs, upgrades, edits and removals with rpm, as rpm -qa and rpm -V have it", async (t) => {
+  if (!requireRoot(t) || !requireCommands(t, "rpm", "rpmbuild")) return;
+  await using at = await openTestStore();
+  const root = `${at.path}/root`;
+  mkdirSync(`${root}/var/lib/rpm`, { recursive: true });
+  const rpm = (...args: string[]): Promise<string> =>
+    run("rpm", ["--root", root, "--define", "_dbpath /var/lib/rpm", "--define", "_db_backend sqlite", ...args]);
+  const packaged = async (version: string, conf: string, tool: string): Promise<string> => {
+    const [name = "", number = "", release = ""] = version.split("-");
+    const spec = `Name: ${name}
+Version: ${number}
+Release: ${release}
+Summary: test
+License: none
+BuildArch: noarch
+%description
+test
+%install
+mkdir -p %{buildroot}/etc/${name} %{buildroot}/usr/bin
+echo ${conf} >%{buildroot}/etc/${name}/${name}.conf
+echo ${tool} >%{buildroot}/usr/bin/${name}
+%files
+%config(noreplace) /etc/${name}/${name}.conf
+/usr/bin/${name}
+`;
+    writeFileSync(`${at.path}/${version}.spec`, spec);
+    await run("rpmbuild", ["-bb", "--define", `_topdir ${at.path}/build`, `${at.path}/${version}.spec`]);
+    return `${at.path}/build/RPMS/noarch/${version}.noarch.rpm`;
+  };
+  const states: ReadonlyMap<string, string>[] = [];
+  const keep = async (): Promise<void> => {
+    const rows = (await rpm("-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n")).split("\n").filter((row) => row !== "");
+    const number = states.push(new Map(rows.map((row) => row.split(" ") as [string, string]))) - 1;
+    const parent = number === 0 ? {} : { parent: `s${number - 1}` };
+    await importLayer(at.context, { source: root, name: `s${number}`, ...parent });
+  };
+  await rpm("--initdb");
+  await keep();
+  await rpm("-i", await packaged("web-1.9-1", "80", "one"), await packaged("tool-1-1", "x", "x"));
+  await keep();
+  writeFileSync(`${root}/etc/web/web.conf`, "8080\n");
+  await keep();
+  await rpm("-U", await packaged("web-1.10~rc1-1", "80 tls", "two"));
+  await keep();
+  writeFileSync(`${root}/usr/bin/web`, "tampered");
+  rmSync(`${root}/usr/bin/tool`);
+  await keep();
+  // It fails if anything differs.
+  const verified = await run("sh", ["-c", `rpm --root "$0" --define '_dbpath /var/lib/rpm' -Va || true`, root]);
+  await rpm("-e", "web");
+  await keep();
+
+  const found: string[][] = [];
+  for (let number = 1; number < states.length; number++) {
+    const result = await diffPackages(at.context, { a: `s${number}` });
+    const [before = new Map(), after = new Map()] = states.slice(number - 1);
+    assert.deepEqual(brief(result), byQueries(before, after), `s${number}: as rpm -qa has it`);
+    assert.deepEqual(result.managers, ["rpm"]);
+    found.push([
+      ...result.packages.map(({ name, kind }) => `${name} ${kind}`),
+      ...result.conffiles.map(({ path, kind }) => `${path} ${kind}`),
+      ...result.modified.map(({ path, kind }) => `${path} ${kind}`),
+      ...result.unowned.map(({ path }) => `unowned ${path}`),
+    ]);
+  }
+  assert.deepEqual(found, [
+    ["tool added", "web added"],
+    ["etc/web/web.conf modified"],
+    ["web upgraded", "unowned etc/web/web.conf.rpmnew"],
+    ["usr/bin/tool removed", "usr/bin/web changed"],
+    ["web removed", "unowned etc/web/web.conf.rpmsave"],
+  ]);
+  const differing = verified
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/^.* \//, ""));
+  assert.deepEqual(differing.sort(), ["etc/web/web.conf", "usr/bin/tool", "usr/bin/web"]);
 });
