@@ -64,6 +64,8 @@ export { whohas } from "./operations/whohas.ts";
 export type { Holder, WhoHasParams } from "./operations/whohas.ts";
 export { doctor } from "./operations/doctor.ts";
 export type { Check } from "./operations/doctor.ts";
+export { duBy } from "./operations/du-by.ts";
+export type { DuByParams, DuPart } from "./operations/du-by.ts";
 export { du, duIfRemoved } from "./operations/du.ts";
 export type { DiskUsage, DuItem, DuParams, Removable } from "./operations/du.ts";
 export { exec } from "./operations/exec.ts";

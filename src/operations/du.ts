@@ -7,6 +7,7 @@ import { reachTree } from "../trees/reach.ts";
 import type { Reach } from "../trees/reach.ts";
 import type { Context } from "./context.ts";
 import { ExportUsers } from "./export-users.ts";
+import { ReachTally } from "./reach-tally.ts";
 import { requireRef } from "./references.ts";
 import { markRoot, roots } from "./roots.ts";
 import { settle } from "./settle.ts";
@@ -126,33 +127,7 @@ export function reachedBytes(context: Context, refs: readonly Ref[], fresh?: Rea
   const tally = new ReachTally(context);
   const marker = new Marker(context.store.refs, context.store.nodes, tally);
   for (const ref of refs) marker.markRef(ref, fresh);
-  return tally.chunks.bytes + tally.nodes.bytes;
-}
-
-/** Counts what is reached. */
-class ReachTally implements Pick<Reach, "node" | "chunk"> {
-  readonly #context: Context;
-  chunks: Tally = { count: 0, bytes: 0 };
-  nodes: Tally = { count: 0, bytes: 0 };
-
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  node(bytes: number): void {
-    this.nodes.count++;
-    this.nodes.bytes += bytes;
-  }
-
-  chunk(digest: Digest): void {
-    this.chunks.count++;
-    this.chunks.bytes += this.#context.store.chunks.storedBytes(digest);
-  }
-
-  reset(): void {
-    this.chunks = { count: 0, bytes: 0 };
-    this.nodes = { count: 0, bytes: 0 };
-  }
+  return tally.bytes;
 }
 
 /** Which part of a store belongs to whom alone: of each node and chunk its one owner, or that it has several. */

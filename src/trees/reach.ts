@@ -21,7 +21,12 @@ export interface Reach {
  * @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID, FORMAT_NEWER
  */
 export function reachTree(nodes: Pick<NodeStore, "get">, tree: Digest, reach: Reach): void {
-  const pending: Part[] = [treePart(tree)];
+  reachPart(nodes, treePart(tree), reach);
+}
+
+/** As `reachTree`, for a part of one. */
+export function reachPart(nodes: Pick<NodeStore, "get">, first: Part, reach: Reach): void {
+  const pending = [first];
   for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
     if (part.kind === "chunk") {
       reach.chunk(part.digest);
@@ -69,7 +74,11 @@ export function* partsOf(
     case "directory": {
       const page = decodeDirectoryPage(bytes, digest);
       if ("pages" in page) for (const row of page.pages) yield below("directory", row.page);
-      else for (const [name, node] of page.rows) yield* partsOfNode(name, node);
+      else
+        for (const [name, node] of page.rows) {
+          const part = partOfEntry(name, node);
+          if (part !== undefined) yield part;
+        }
       return;
     }
     case "links": {
@@ -88,10 +97,11 @@ export function* partsOf(
   }
 }
 
-function* partsOfNode(name: Name, node: Node): Generator<Part, undefined> {
-  if (node.type === "directory" && node.listing.root !== null)
-    yield { kind: "directory", digest: node.listing.root, name };
-  if (node.type !== "file" || node.content.root === null) return;
+/** @returns undefined for what has neither entries nor bytes of its own */
+export function partOfEntry(name: Name, node: Node): Part | undefined {
+  if (node.type === "directory")
+    return node.listing.root === null ? undefined : { kind: "directory", digest: node.listing.root, name };
+  if (node.type !== "file" || node.content.root === null) return undefined;
   const level = pageLevels(Math.ceil(node.content.size / BLOCK_BYTES));
-  yield { kind: level === 0 ? "chunk" : "content", digest: node.content.root, name };
+  return { kind: level === 0 ? "chunk" : "content", digest: node.content.root, name };
 }

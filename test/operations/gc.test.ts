@@ -9,6 +9,7 @@ import {
   commit,
   configure,
   du,
+  duBy,
   duIfRemoved,
   gc,
   importLayer,
@@ -84,6 +85,13 @@ test("gc: over any history it frees to the byte what du says, and what is left c
         await inStore(path, async (context) => {
           assert.equal((await gc(context, { grace: "0" })).freedBytes, 0, "nothing is left to free");
           const { items, storedBytes, unnamedBytes } = await du(context);
+          for (const { name, sharedBytes, exclusiveBytes } of items) {
+            const sums = await Promise.all((["dir", "type"] as const).map((by) => storedBy(context, name, by)));
+            assert.equal(sums[0], sums[1], name);
+            const byLayer = await storedBy(context, name, "layer");
+            // A container may stand on what is neither a layer nor its tree.
+            assert.ok(byLayer >= (sums[0] ?? 0) && byLayer <= (sharedBytes ?? 0) + exclusiveBytes, name);
+          }
           assert.equal(unnamedBytes, 0);
           assert.equal(storedBytes, await accounted(context));
           for (const { name, exclusiveBytes } of items) {
@@ -300,6 +308,10 @@ test("why: tells each way that leads from a name to a tree, a layer, a page or a
     await assert.rejects(why(context, { ref: "0123456789abcdef" }), { code: "NOT_FOUND" });
   });
 });
+
+async function storedBy(context: Context, ref: string, by: "layer" | "dir" | "type"): Promise<number> {
+  return (await duBy(context, { ref, by })).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+}
 
 async function inStore<T>(path: string, work: (context: Context) => Promise<T>): Promise<T> {
   await using store = await Store.open(path, { create: true });

@@ -10,7 +10,10 @@ export const spaceCommands: readonly Command[] = [
     name: "du",
     args: ["[REF…]"],
     summary: "what names take of the store: by themselves, and together with others",
-    options: [{ flags: "--if-removed", description: "to the byte what rm of all REFs and gc --grace 0 would free" }],
+    options: [
+      { flags: "--if-removed", description: "to the byte what rm of all REFs and gc --grace 0 would free" },
+      { flags: "--by <PART>", description: "the parts of one REF: layer, dir (entries of its root) or type" },
+    ],
     details:
       "APPARENT: bytes of files as written out. SHARED, EXCLUSIVE: stored bytes that other names reach too, and that none does.",
     run: du,
@@ -49,8 +52,29 @@ async function du(call: Call): Promise<number> {
     await output.show("du", removable, () => describeRemovable(removable));
     return 0;
   }
+  const by = options.text("by");
+  if (by !== undefined) return await duBy(call, by);
   const usage = await withStore(call, (context, { du }) => du(context, refs.length === 0 ? {} : { refs }));
   await output.show("du", usage, () => describeUsage(usage));
+  return 0;
+}
+
+async function duBy(call: Call, by: string): Promise<number> {
+  const [ref, ...others] = call.args;
+  if (by !== "layer" && by !== "dir" && by !== "type")
+    throw new StoreError("USAGE", { reason: `"${by}" is no kind of part`, hint: "--by layer, --by dir or --by type" });
+  if (ref === undefined || others.length > 0)
+    throw new StoreError("USAGE", { reason: "the parts of one REF are told", hint: `delta0 du REF --by ${by}` });
+  const parts = await withStore(call, (context, { duBy }) => duBy(context, { ref, by }));
+  const rows = parts.map(({ part, entries, apparentBytes, storedBytes }) => [
+    visible(part),
+    String(entries),
+    formatBytes(apparentBytes),
+    formatBytes(storedBytes),
+  ]);
+  await call.output.show("du", { ref, by, parts }, () =>
+    table([[by.toUpperCase(), "ENTRIES", "APPARENT", "STORED"], ...rows], [1, 2, 3]),
+  );
   return 0;
 }
 
