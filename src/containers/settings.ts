@@ -7,7 +7,7 @@ import type { Kv } from "../kv/kv.ts";
 export const SETTINGS = {
   "lxc.path": "where containers get their LXC directories (default: what lxc-config says)",
   "lxc.template": "a config file whose keys new containers have instead of our defaults",
-  grace: "how long exports that nothing uses any more are kept: 30m, 12h, 7d (default: 24h)",
+  "exports.grace": "how long exports that nothing uses any more are kept: 30m, 12h, 7d (default: 24h)",
   identity: "new or keep: whether containers that are made become machines of their own (default: new)",
   limit:
     "how much the store may take: 20G; then gc runs by itself, and what does not fit is refused (default: no limit)",

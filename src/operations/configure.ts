@@ -38,7 +38,7 @@ function checked(key: Setting, value: string): string {
   switch (key) {
     case "identity":
       return parseIdentity(value);
-    case "grace":
+    case "exports.grace":
     case "gc.grace":
       return duration(value);
     case "limit":

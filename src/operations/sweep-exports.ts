@@ -33,7 +33,7 @@ export interface SweptExports {
 
 async function sweep(context: Context, { graceMs, dryRun = false }: SweepExportsOptions): Promise<SweptExports> {
   const { exports, settings } = context.store;
-  const grace = graceMs ?? parseDuration(settings.find("grace") ?? "") ?? DEFAULT_GRACE_MS;
+  const grace = graceMs ?? parseDuration(settings.find("exports.grace") ?? "") ?? DEFAULT_GRACE_MS;
   const before = Date.now() - grace;
   const isOld = (key: ExportKey): boolean => grace === 0 || (exports.lastUsed(key) ?? 0) < before;
   if (!exports.keys().some(isOld)) return { removed: [] };

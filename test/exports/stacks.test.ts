@@ -215,8 +215,8 @@ test("exports: those that nothing uses go after the grace period, those in use n
   await create(context, { source: "base", name: "plain", noLxc: true });
   await remove(context, { names: ["plain"] });
   assert.deepEqual(at.store.exports.keys(), []);
-  await assert.rejects(configure(context, { key: "grace", value: "soon" }), { code: "USAGE" });
-  await configure(context, { key: "grace", value: "0s" });
+  await assert.rejects(configure(context, { key: "exports.grace", value: "soon" }), { code: "USAGE" });
+  await configure(context, { key: "exports.grace", value: "0s" });
   await create(context, { source: "base", name: "again", lxcPath, ...FOR_ANYBODY });
   await startContainer(context, "again");
   assert.equal(await readFile(`${lxcPath}/again/rootfs/etc/hosts`, "utf8"), "127.0.0.1 localhost\n");

@@ -158,8 +158,10 @@ test("configure: LXC path and template are kept, told, used, and go back to thei
     [
       ["lxc.path", at.lxcPath],
       ["lxc.template", template],
-      ["grace", null],
+      ["exports.grace", null],
       ["identity", null],
+      ["limit", null],
+      ["gc.grace", null],
     ],
   );
   await create(at.context, { source: at.source, name: "web" });
