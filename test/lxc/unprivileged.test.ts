@@ -51,7 +51,7 @@ async function scriptRootfs(directory: string): Promise<string> {
 
 test("unprivileged: a script leaves the same tree in a privileged and an unprivileged container, twice over", async (t) => {
   if (!requireLxc(t) || !requireCommands(t, "setfacl", "setcap", "busybox")) return;
-  using _ids = allowIds();
+  allowIds();
   await using at = await lxcHost();
   await at.ok("import", await scriptRootfs(`${at.path}/rootfs`), "base");
   await at.ok("create", "base", "priv", ...SLEEP);
@@ -92,7 +92,7 @@ test("unprivileged: a script leaves the same tree in a privileged and an unprivi
 
 test("unprivileged: a Debian boots, is changed, captured and committed; clones of that layer boot in either way", async (t) => {
   if (!requireLxc(t) || !requireRootfs(t, "bookworm") || !requireCommands(t, "setfacl", "setcap")) return;
-  using _ids = allowIds();
+  allowIds();
   await using at = await lxcHost();
   await at.ok("import", await rootfsTar("bookworm"), "base");
   await at.ok("create", "base", "web", ...MAP);

@@ -69,14 +69,17 @@ test("operations: what each of them makes of a container that runs, and of the s
     unexport: () => unexport(context, { refs: ["web"] }),
   }))
     await assert.rejects(attempt(), { code: "REFUSED" }, what);
-  assert.deepEqual(await status(context, { name: "web" }), {
+  const told = await status(context, { name: "web" });
+  assert.deepEqual(told, {
     name: "web",
     state: "running",
     captured: null,
     lower: before.digest,
     digest: before.digest,
     changes: [],
+    totals: told.totals,
   });
+  assert.ok(Object.values(told.totals).every((total) => total === 0));
   assert.equal((await list(context, { only: "running" })).length, 1);
   assert.deepEqual(at.warnings, []);
   await tag(context, { ref: "web", name: "as-it-was" });
@@ -108,7 +111,7 @@ test("operations: an upper made from the record shows what the container held, w
   await run("sh", ["-ec", CHANGES], { cwd: web.view });
   await web.unmount();
   const { digest } = await clone(context, { ref: "web", names: ["copy"], lxcPath });
-  assert.ok(existsSync(`${lxcPath}/copy/pending`));
+  assert.ok(!existsSync(`${lxcPath}/copy/delta0`), "what it shows is written at its first start");
   const [copy, again] = [await mounted(context, "copy", at.path), await mounted(context, "web", at.path)];
   assert.deepEqual(await compareManifests(again.view, copy.view), []);
   for (const { unmount } of [copy, again]) await unmount();
