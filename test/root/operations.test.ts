@@ -111,7 +111,6 @@ test("operations: an upper made from the record shows what the container held, w
   await run("sh", ["-ec", CHANGES], { cwd: web.view });
   await web.unmount();
   const { digest } = await clone(context, { ref: "web", names: ["copy"], lxcPath });
-  assert.ok(!existsSync(`${lxcPath}/copy/delta0`), "what it shows is written at its first start");
   const [copy, again] = [await mounted(context, "copy", at.path), await mounted(context, "web", at.path)];
   assert.deepEqual(await compareManifests(again.view, copy.view), []);
   for (const { unmount } of [copy, again]) await unmount();
