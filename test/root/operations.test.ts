@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
@@ -38,8 +38,9 @@ async function mounted(
   const view = `${path}/view-${name}`;
   mkdirSync(view, { recursive: true });
   mkdirSync(`${directory}/work`, { recursive: true });
-  const lower = context.store.exports.path(container?.lower ?? assert.fail());
-  const options = `lowerdir=${lower},upperdir=${directory}/delta0,workdir=${directory}/work`;
+  const config = readFileSync(`${directory}/config`, "utf8");
+  const [, lowers = ""] = /^lxc\.rootfs\.path = overlay:(.*):\/.*$/m.exec(config) ?? assert.fail();
+  const options = `lowerdir=${lowers},upperdir=${directory}/delta0,workdir=${directory}/work`;
   await run("mount", ["-t", "overlay", "overlay", "-o", options, view]);
   return { view, unmount: () => run("umount", [view]) };
 }
