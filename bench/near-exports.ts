@@ -38,6 +38,7 @@ async function near(kind: "ext4" | "xfs"): Promise<void> {
     second.push(await timed(() => warmExport(context, { ref: `layer${i}` })));
   }
   await clone(context, { ref: "base", names: ["c0"], lxcPath, identity: "keep" });
+  const small = await smallUppers(context, at.path, lxcPath);
   const [clones, starts]: [number[], number[]] = [[], []];
   for (let i = 0; i < GENERATIONS; i++) {
     const change = `${at.path}/change${i}`;
@@ -59,6 +60,7 @@ async function near(kind: "ext4" | "xfs"): Promise<void> {
         `of a near tree (a few hundred files more)`,
         `${ms(median(second))}: ${((median(second) / first) * 100).toFixed(0)} % of the first`,
       ],
+      ["990 files of 4 KB in a clone's own delta", ms(small)],
       ["clone of a changed clone", `first ${ms(median(clones.slice(0, 5)))}, last ${ms(median(clones.slice(-5)))}`],
       [
         "its export (what it changed)",
@@ -107,6 +109,22 @@ async function depths(): Promise<void> {
 async function opened(path: string) {
   const store = await Store.open(`${path}/store`, { create: true });
   return { store, context: { store, command: "bench" } };
+}
+
+/** What a clone gets in a delta of its own, at most: written at its first start. */
+async function smallUppers(context: { store: Store; command: string }, path: string, lxcPath: string): Promise<number> {
+  const change = `${path}/small`;
+  mkdirSync(change);
+  for (let i = 0; i < 990; i++) writeFileSync(`${change}/${i}`, Buffer.alloc(4000, i));
+  await clone(context, { ref: "c0", names: ["small"], lxcPath, identity: "keep" });
+  await put(context, { sources: [change], target: "small:/srv" });
+  const times: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    await clone(context, { ref: "small", names: [`small${i}`], lxcPath, identity: "keep" });
+    const [runnable] = await requireRunnable(context, [`small${i}`]);
+    if (runnable !== undefined) times.push(await timed(() => makeReady(context, runnable)));
+  }
+  return median(times);
 }
 
 function writeChange(directory: string, generation: number): void {

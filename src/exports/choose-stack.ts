@@ -58,8 +58,8 @@ const NEAR = 2 / 3;
 const WORTH_FLATTENING = 1 / 3;
 
 /**
- * Of how many exports a stack may be. Each costs what looks into directories that all of them changed: with 24 a cold walk of a Debian
- * takes about 1.7 times as long as with one. docs/performance.md, "Near exports".
+ * Of how many exports a stack may be. Each costs what looks into directories that all of them changed: a cold walk of a Debian takes 1.4
+ * to 2.2 times as long with 24. docs/performance.md, "Near exports".
  */
 const MAX_EXPORTS = 24;
 

@@ -12,7 +12,7 @@ export interface ChangeSize {
 }
 
 /**
- * What writing a delta of this size costs is not worth a layer of its own, nor does a whole tree so small need one: about 60 ms.
+ * What writing a delta of this size costs is not worth a layer of its own, nor does a whole tree so small need one: about 0.1 s.
  * docs/performance.md, "Near exports".
  */
 export const SMALL: ChangeSize = { entries: 1000, bytes: 4 << 20 };
