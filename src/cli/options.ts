@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { StoreError } from "../errors.ts";
+import { parseDuration } from "../model/duration.ts";
 import type { Identity } from "../index.ts";
 
 /** An option of a verb. */
@@ -93,9 +94,8 @@ export function expiresAt(options: Options): { expires?: string } {
 export function durationSeconds(options: Options, key: string): number | undefined {
   const text = options.text(key);
   if (text === undefined) return undefined;
-  const [, number = "", unit = ""] = /^([0-9]{1,9}(?:\.[0-9]+)?)(s|m|min|h|d|w)$/.exec(text) ?? [];
-  const seconds = Number(number) * (UNIT_SECONDS[unit] ?? Number.NaN);
-  if (seconds <= MOST_SECONDS) return seconds;
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms <= MOST_MS) return ms / 1000;
   throw new StoreError("USAGE", {
     reason: `${flagOf(key)} takes a number and s, m, h, d or w, not "${text}"`,
     hint: `${flagOf(key)} 2h`,
@@ -103,14 +103,12 @@ export function durationSeconds(options: Options, key: string): number | undefin
 }
 
 /** So far the clock goes. */
-const MOST_SECONDS = 4e12;
+const MOST_MS = 4e15;
 
 /** `keepLast` as it is typed. */
 function flagOf(key: string): string {
   return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
-
-const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };
 
 const IDENTITIES: readonly Identity[] = ["new", "keep"];
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { StoreError } from "../../errors.ts";
+import { requireSize } from "../../model/size.ts";
 import type { BindMount, Context, ExecParams, Executed, OpenStore, Outcome, Ran, RunParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { changeDocument, describeChange } from "../changes.ts";
@@ -209,6 +210,7 @@ async function run(call: Call): Promise<number> {
   // It is the program's.
   output.takeStdout();
   const settings = options.list("set");
+  const memory = options.text("memory");
   const params: RunParams = {
     ref,
     program,
@@ -217,7 +219,7 @@ async function run(call: Call): Promise<number> {
     labels: parseLabels(options.list("label")),
     copies: options.list("get").map(parseCopy),
     diff: options.flag("diff"),
-    memoryBytes: parseSize(options.text("memory")),
+    memoryBytes: memory === undefined ? undefined : requireSize(memory),
     cpus: options.number("cpus", 0.01),
     ...options.textAs("keep"),
     ...options.pathAs("lxcPath", "lxcpath"),
@@ -273,12 +275,4 @@ function parseCopy(text: string): { readonly path: string; readonly target: stri
     reason: `"${text}" is nothing to copy out`,
     hint: "write --get /path/in/container:DIR, with a DIR that is there",
   });
-}
-
-/** "512M": of 1024 each. */
-function parseSize(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, number, unit = ""] = /^([0-9]+(?:\.[0-9]+)?)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-  if (number !== undefined) return Math.round(Number(number) * 1024 ** " kmgt".indexOf(unit.toLowerCase() || " "));
-  throw new StoreError("USAGE", { reason: `"${text}" is no size`, hint: "write it as 512M or 2G" });
 }
