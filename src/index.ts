@@ -19,6 +19,7 @@ export type { LxcCreated, LxcCreateParams } from "./operations/lxc-create.ts";
 export { installTemplate, removeTemplate } from "./operations/lxc-template.ts";
 export type { TemplateChanged, TemplateParams } from "./operations/lxc-template.ts";
 export type { LxcParams } from "./operations/lxc-host.ts";
+export type { LineageState } from "./operations/ancestry.ts";
 export type { Aspect } from "./operations/aspects.ts";
 export type { ChangeTotals } from "./operations/change-totals.ts";
 export type { ChangeDescription, ChangeKind, NodeDescription } from "./operations/describe.ts";
@@ -53,7 +54,7 @@ export type { Compared, Diff, DiffParams, PatchText } from "./operations/diff.ts
 export type { DiffOptions, Ignorable } from "./operations/differences.ts";
 export type { SideDescription } from "./operations/sides.ts";
 export { bisect } from "./operations/bisect.ts";
-export type { Bisected, BisectParams, BisectState, BisectStep } from "./operations/bisect.ts";
+export type { Bisected, BisectParams, BisectStep } from "./operations/bisect.ts";
 export { blame } from "./operations/blame.ts";
 export type { Blame, BlameItem } from "./operations/blame.ts";
 export { lineageTree } from "./operations/lineage-tree.ts";

@@ -17,6 +17,29 @@ export interface Ancestor {
   readonly source: string;
 }
 
+/** An ancestor for people and programs. */
+export interface LineageState {
+  readonly type: Ancestor["type"];
+  /** Those that the state has now; none for a layer whose name went elsewhere. */
+  readonly names: readonly string[];
+  readonly digest: Digest;
+  /** When the layer was made, or the container captured; null if it is not known. */
+  readonly time: string | null;
+  readonly message: string;
+  readonly source: string;
+}
+
+/** @param found the ref whose ancestor it is @param ofLayer as `namesOf` gives it */
+export function describeAncestor(
+  { type, tree, layer, created, message, source }: Ancestor,
+  found: Resolved,
+  ofLayer: ReadonlyMap<Digest, readonly string[]>,
+): LineageState {
+  const own = found.kind === "container" ? [found.name] : [];
+  const names = layer === null ? own : (ofLayer.get(layer) ?? []);
+  return { type, names, digest: tree, time: created, message, source };
+}
+
 /** A ref's own state, and those that it stands on, the newest first. Each costs a record. */
 export function* ancestry({ refs }: Store, found: Resolved): Generator<Ancestor> {
   const none = { layer: null, message: "", source: "" } as const;

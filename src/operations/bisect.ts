@@ -1,6 +1,6 @@
 import { StoreError } from "../errors.ts";
-import type { Digest } from "../model/digest.ts";
-import { ancestry, namesOf } from "./ancestry.ts";
+import { ancestry, describeAncestor, namesOf } from "./ancestry.ts";
+import type { LineageState } from "./ancestry.ts";
 import type { Context, OpenStore } from "./context.ts";
 import { findFirstBad } from "./first-bad.ts";
 import type { Verdict } from "./first-bad.ts";
@@ -22,17 +22,7 @@ export interface BisectParams {
   readonly onStep?: (step: BisectStep) => void;
 }
 
-/** A state between the two. */
-export interface BisectState {
-  readonly type: "container" | "layer" | "tree";
-  readonly names: readonly string[];
-  readonly digest: Digest;
-  readonly time: string | null;
-  readonly message: string;
-  readonly source: string;
-}
-
-export interface BisectStep extends BisectState {
+export interface BisectStep extends LineageState {
   readonly exitCode: number;
   readonly verdict: Verdict;
 }
@@ -43,11 +33,11 @@ export interface Bisected {
   /** In the order in which they were tested. */
   readonly steps: readonly BisectStep[];
   /** The newest state that is good. */
-  readonly lastGood: BisectState;
+  readonly lastGood: LineageState;
   /** Null if it is one of several that could not be told apart. */
-  readonly firstBad: BisectState | null;
+  readonly firstBad: LineageState | null;
   /** Those that the first bad one is among, the oldest first; one, if it was found. */
-  readonly candidates: readonly BisectState[];
+  readonly candidates: readonly LineageState[];
 }
 
 /**
@@ -80,23 +70,22 @@ export async function bisect(open: OpenStore, params: BisectParams): Promise<Bis
   return { good, bad, steps, lastGood: stateAt(states, found.good), firstBad, candidates };
 }
 
-function stateAt(states: readonly BisectState[], at: number): BisectState {
+function stateAt(states: readonly LineageState[], at: number): LineageState {
   const state = states[at];
   if (state === undefined) throw new Error(`there is no state ${at} of ${states.length}`);
   return state;
 }
 
 /** From GOOD to BAD. What has the very files of the state before cannot have broken anything, and is left out. */
-async function statesBetween(context: Context, { good, bad }: BisectParams): Promise<BisectState[]> {
+async function statesBetween(context: Context, { good, bad }: BisectParams): Promise<LineageState[]> {
   const { tree: goodTree } = await settledRef(context, good);
   const found = await settledRef(context, bad);
   const { ofLayer } = await namesOf(context);
-  const states: BisectState[] = [];
-  for (const { type, tree, layer, created, message, source } of ancestry(context.store, found)) {
-    const names = layer === null ? (found.kind === "container" ? [found.name] : []) : (ofLayer.get(layer) ?? []);
-    if (states.at(-1)?.digest === tree) states.pop();
-    states.push({ type, names, digest: tree, time: created, message, source });
-    if (tree === goodTree) break;
+  const states: LineageState[] = [];
+  for (const state of ancestry(context.store, found)) {
+    if (states.at(-1)?.digest === state.tree) states.pop();
+    states.push(describeAncestor(state, found, ofLayer));
+    if (state.tree === goodTree) break;
   }
   if (states.at(-1)?.digest !== goodTree)
     throw new StoreError("USAGE", {
@@ -113,7 +102,7 @@ function verdictOf(exitCode: number, program: readonly string[]): Verdict {
   return exitCode === 0 ? "good" : exitCode === EXIT_SKIP ? "skipped" : "bad";
 }
 
-async function requireExecutable(open: OpenStore, good: BisectState, params: BisectParams): Promise<void> {
+async function requireExecutable(open: OpenStore, good: LineageState, params: BisectParams): Promise<void> {
   const exitCode = await tryState(open, good.digest, params);
   if (isUnexecutable(exitCode))
     throw failed(params.program, `cannot be executed in ${params.good} either (${exitCode}), so it tests nothing`);

@@ -1,10 +1,9 @@
 import { StoreError } from "../errors.ts";
-import type { Digest } from "../model/digest.ts";
 import { byteStringOf } from "../model/name.ts";
 import type { Node } from "../model/node.ts";
 import { Resolver } from "../overlay/resolver.ts";
-import { ancestry, namesOf } from "./ancestry.ts";
-import type { Ancestor } from "./ancestry.ts";
+import { ancestry, describeAncestor, namesOf } from "./ancestry.ts";
+import type { Ancestor, LineageState } from "./ancestry.ts";
 import { aspectsOf } from "./aspects.ts";
 import type { Aspect } from "./aspects.ts";
 import type { Context } from "./context.ts";
@@ -13,13 +12,7 @@ import { parseFileRef, REASONS } from "./locate.ts";
 import { settledRef } from "./settle.ts";
 
 /** A state in which a path changed. */
-export interface BlameItem {
-  readonly type: "container" | "layer" | "tree";
-  readonly names: readonly string[];
-  readonly digest: Digest;
-  readonly time: string | null;
-  readonly message: string;
-  readonly source: string;
+export interface BlameItem extends LineageState {
   readonly kind: "added" | "changed" | "metadata" | "removed";
   /** Where it was there before. */
   readonly differs: readonly Aspect[];
@@ -55,9 +48,7 @@ export async function blame(context: Context, { file }: { readonly file: string 
     const { state, node } = above;
     const changed = changeOf(before, node);
     if (changed === undefined) return;
-    const { type, tree, layer, created, message, source } = state;
-    const names = layer === null ? (found.kind === "container" ? [found.name] : []) : (ofLayer.get(layer) ?? []);
-    items.push({ type, names, digest: tree, time: created, message, source, ...changed });
+    items.push({ ...describeAncestor(state, found, ofLayer), ...changed });
   };
   for (const state of ancestry(store, found)) {
     const node = store.trees.lookup(store.trees.tree(state.tree), path);

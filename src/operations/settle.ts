@@ -75,6 +75,7 @@ export async function settleDirectory(
   ref: ContainerRef,
   options: SettleOptions = {},
 ): Promise<Settled> {
+  using _operation = context.store.begin();
   const { store } = context;
   const directory = directoryOf(name, ref);
   if (directory === undefined || ref.lxcPath === null) return { ref, state: "stored" };

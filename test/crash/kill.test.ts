@@ -18,7 +18,7 @@ const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
 
 const VERBS = [
   ...["import", "clone", "export", "capture", "commit", "create", "start", "rename", "rm"],
-  ...["snapshot", "rollback", "reset"],
+  ...["snapshot", "rollback", "reset", "gc"],
 ];
 const MAX_WORK_MS = 2500;
 const MAX_DELAY_MS = 250;

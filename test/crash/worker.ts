@@ -11,6 +11,7 @@ import {
   commit,
   create,
   exportTree,
+  gc,
   importLayer,
   list,
   preStart,
@@ -41,7 +42,7 @@ while (true) {
   const layers = items.filter(({ type }) => type === "layer").map(({ name }) => name);
   const container = containers[random(containers.length)];
   const layer = layers[random(layers.length)];
-  switch (random(12)) {
+  switch (random(13)) {
     case 0:
       await importOne(newName());
       break;
@@ -78,6 +79,11 @@ while (true) {
       break;
     case 11:
       if (container !== undefined) await resetOne(container);
+      break;
+    case 12:
+      begin("gc", []);
+      await gc(context, { grace: "0" });
+      done("gc", [], "");
   }
 }
 

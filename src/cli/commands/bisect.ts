@@ -1,4 +1,4 @@
-import type { Bisected, BisectState, BisectStep } from "../../index.ts";
+import type { Bisected, BisectStep, LineageState } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { withStore } from "../session.ts";
 import { count, digestText, formatTime, shortDigest, visible } from "../text.ts";
@@ -80,14 +80,14 @@ function compareCommand({ lastGood, candidates }: Bisected): string {
 }
 
 /** By digest if it has no name: the digits that are shown are enough. */
-function refOf({ names: [name], digest }: BisectState): string {
+function refOf({ names: [name], digest }: LineageState): string {
   return name ?? shortDigest(digest);
 }
 
-function nameOf({ names, digest }: BisectState): string {
+function nameOf({ names, digest }: LineageState): string {
   return names.length > 0 ? visible(names.join(", ")) : shortDigest(digest);
 }
 
-function withDigest<T extends BisectState>(state: T): T {
+function withDigest<T extends LineageState>(state: T): T {
   return { ...state, digest: digestText(state.digest) as T["digest"] };
 }
