@@ -43,6 +43,7 @@ function makeDirectory(directory: string): void {
   makeDirectory(dirname(resolve(directory)));
   try {
     mkdirSync(directory, { mode: 0o700 });
+    syncPath(dirname(resolve(directory)));
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
     if (!isDirectory(directory))

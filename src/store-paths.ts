@@ -57,6 +57,10 @@ export class StorePaths {
   get staging(): string {
     return `${this.directory}/private/staging`;
   }
+  /** One symlink per unfinished export or copy outside of the store. Made when it is first needed. */
+  get partials(): string {
+    return `${this.directory}/private/partials`;
+  }
   /** Held by whoever mounts `exports`: two mounts would lie one over the other. */
   get mountLock(): string {
     return `${this.directory}/lxc/mount.lock`;

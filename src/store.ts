@@ -8,6 +8,7 @@ import type { Layer, RefChange } from "./containers/records.ts";
 import { layerDigest, refVersion, Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
 import { asStoreError, isStoreError, StoreError } from "./errors.ts";
+import { sweepPartials } from "./exports/partials.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
 import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
@@ -23,7 +24,7 @@ import { Uppers } from "./overlay/uppers.ts";
 import type { RecordChange } from "./overlay/uppers.ts";
 import { checkFormat, findStore, lockStore, prepareDirectory } from "./store-directory.ts";
 import { StorePaths } from "./store-paths.ts";
-import { writeFileDurably } from "./sys/durable.ts";
+import { removeTemporaries, writeFileDurably } from "./sys/durable.ts";
 import { TreeStore } from "./trees/tree-store.ts";
 
 export interface OpenOptions {
@@ -101,6 +102,9 @@ export class Store implements AsyncDisposable {
       const refs = await Refs.open(meta);
       for (const { directory, error } of recoverStagings(paths.staging, refs))
         onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
+      for (const { path, error } of sweepPartials(paths.partials))
+        onWarning?.(`${path} is left of an export that was not finished: ${messageOf(error)}`);
+      for (const directory of [paths.directory, paths.manifests, paths.lxc]) removeTemporaries(directory);
       const store = new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
       store.exports.sweep();
       await store.#openUppers(onWarning);

@@ -57,6 +57,8 @@ export async function sweepChunks(
   swept.values = gone.length;
   swept.movedBytes = wasteful.reduce((sum, [, bytes]) => sum + bytes, 0);
   if (options.dryRun) return swept;
+  // An entry that came back after a power cut would say of a chunk that it is there, and whoever puts it would not store it.
+  if (gone.length > 0) await parts.meta.barrier();
   await removeValues(parts, gone);
   await parts.meta.write([parts.chunks.clearSuspects()]);
   const moved = await moveLive(parts, wasteful.map(([id]) => id).sort(rising), options.signal);
@@ -113,7 +115,9 @@ async function orphans({ values, ledger }: SweepParts, live: ReadonlyMap<number,
 async function removeValues({ values, meta, ledger }: SweepParts, ids: readonly number[]): Promise<void> {
   for (let i = 0; i < ids.length; i += ROWS_AT_ONCE) {
     const some = ids.slice(i, i + ROWS_AT_ONCE);
-    await values.write(some.map((id) => ({ type: "del", key: idKey(id) })));
+    // What the ledger forgets while its value stays would never be found again.
+    const deletions = some.map((id): Operation => ({ type: "del", key: idKey(id) }));
+    await values.write(deletions, { sync: true });
     await meta.write(some.map((id) => ledger.setDead(id, 0)));
   }
 }

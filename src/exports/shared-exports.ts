@@ -165,6 +165,7 @@ export class SharedExports {
       setImmutable(home, false);
       using parent = DirectoryHandle.open(directory);
       parent.rename(partial, parent, basename(home), { exchange: true });
+      syncPath(directory);
       removeHidden(directory, partial);
       // Only now do files that both had show how they are to stay.
       const scan = readExport(home);
@@ -252,6 +253,8 @@ export class SharedExports {
     const aside = hiddenName();
     const directory = dirname(home);
     renameSync(home, `${directory}/${aside}`);
+    // Nothing comes back by a power cut that is taken apart by then, or whose tree is collected.
+    syncPath(directory);
     this.#manifests.remove(key);
     removeHidden(directory, aside);
   }

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -13,7 +12,7 @@ import { dirname } from "node:path";
 import { errnoOf, StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
-import { syncPath, writeFileDurably } from "../sys/durable.ts";
+import { syncPath, temporarySuffix, writeFileDurably } from "../sys/durable.ts";
 import { type ConfigFile, formatConfig, getValue, parseConfig, setValue, writeConfig } from "./config-file.ts";
 import { formatRootfsPath, type OverlayRootfs, parseRootfsPath, type RootfsPath } from "./rootfs-path.ts";
 import { isDirectory, isUncaptured } from "./upper.ts";
@@ -187,7 +186,7 @@ function rootfsOf(config: ConfigFile): RootfsPath | undefined {
 
 function replaceSymlink(directory: string, name: string, target: string): void {
   using handle = DirectoryHandle.open(directory);
-  const temporary = `${name}.${randomBytes(6).toString("hex")}.tmp`;
+  const temporary = name + temporarySuffix();
   handle.symlink(byteStringOf(target), temporary);
   try {
     handle.rename(temporary, handle, name);

@@ -43,13 +43,14 @@ export function beginCapture(upper: string): boolean {
     // Of an earlier capture that was not finished.
     removeIfThere(handle, CAPTURING);
     handle.rename(WORK, handle, CAPTURING);
-    handle.sync();
     if (upperIsMounted(upper)) {
       // Between the question and the rename. The mount goes on with its directory under any name.
       if (!isDirectory(`${parent}/${WORK}`)) handle.rename(CAPTURING, handle, WORK);
       requireUnmounted(upper);
     }
   }
+  // What is read from memory is to be on disk, too: it counts as captured then, and the next start mounts what is there.
+  syncFilesystem(parent);
   return true;
 }
 

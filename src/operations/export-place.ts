@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, readdirSync, realpathSync, renameSync } from "node:fs";
+import { lstatSync, readdirSync, realpathSync, renameSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
-import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { beginPartial } from "../exports/partials.ts";
 import { syncPath } from "../sys/durable.ts";
 import { isDirectory } from "../sys/is-directory.ts";
 import { isMountPoint } from "../sys/mounts.ts";
@@ -26,20 +25,11 @@ export async function makeInPlace<T>(
   const action = `writing ${target}`;
   try {
     const place = findPlace(store, target, kind);
-    const directory = dirname(place);
-    const partial = `.delta0-${randomBytes(8).toString("hex")}`;
-    try {
-      const made = await make(`${directory}/${partial}`);
-      renameSync(`${directory}/${partial}`, place);
-      syncPath(directory);
-      return made;
-    } catch (error) {
-      if (existsSync(`${directory}/${partial}`)) {
-        using parent = DirectoryHandle.open(directory);
-        parent.removeTree(partial);
-      }
-      throw error;
-    }
+    using partial = beginPartial(store.paths.partials, dirname(place));
+    const made = await make(partial.path);
+    renameSync(partial.path, place);
+    syncPath(dirname(place));
+    return made;
   } catch (error) {
     throw asStoreError(error, action);
   }

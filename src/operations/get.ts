@@ -1,12 +1,12 @@
-import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync } from "node:fs";
-import { resolve } from "node:path";
+import { lstatSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import type { Change, LinkGroup } from "../model/change.ts";
 import { comparePaths, displayName, joinPath, ROOT } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import { EMPTY_LISTING, IMPLIED_DIRECTORY } from "../model/node.ts";
 import type { Node } from "../model/node.ts";
+import { beginPartial } from "../exports/partials.ts";
 import { writeDirectory } from "../sinks/directory.ts";
 import type { Losses, Written } from "../sinks/written.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -85,21 +85,17 @@ async function copyOut(
   using directory = DirectoryHandle.open(target);
   const taken = chosen.find(({ name }) => lstatSync(placeOf(target, name), { throwIfNoEntry: false }) !== undefined);
   if (taken) throw exists(target, taken.name);
-  const partial = `.delta0-${randomBytes(8).toString("hex")}`;
-  try {
-    const written = await writeDirectory(`${target}/${partial}`, changesOf(store.trees, chosen), store.content, {
-      asUser,
-      signal,
-      onProgress: (progress) => onProgress?.({ phase: "copying", ...progress }),
-    });
-    syncFilesystem(target);
-    using made = directory.openDirectory(partial);
-    for (const { name } of chosen) moveIn(made, directory, name, target);
-    syncPath(target);
-    return written;
-  } finally {
-    if (existsSync(`${target}/${partial}`)) directory.removeTree(partial);
-  }
+  using partial = beginPartial(store.paths.partials, target);
+  const written = await writeDirectory(partial.path, changesOf(store.trees, chosen), store.content, {
+    asUser,
+    signal,
+    onProgress: (progress) => onProgress?.({ phase: "copying", ...progress }),
+  });
+  syncFilesystem(target);
+  using made = directory.openDirectory(basename(partial.path));
+  for (const { name } of chosen) moveIn(made, directory, name, target);
+  syncPath(target);
+  return written;
 }
 
 function placeOf(target: string, name: Name): Buffer {

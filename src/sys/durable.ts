@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { displayHostPath, type HostPath, nodePath } from "./host-path.ts";
 import { checked, libc } from "./libc.ts";
@@ -16,11 +16,11 @@ export function syncPath(path: HostPath): void {
 
 /**
  * Puts a file in place as a whole: after a power cut there is the old file or the new one, never a mix. When it
- * returns, it is the new one. `mode` is exact, whatever the umask. A kill may leave "<path>.<random>.tmp" behind.
+ * returns, it is the new one. `mode` is exact, whatever the umask. What a kill leaves beside it is for `removeTemporaries`.
  */
 export function writeFileDurably(path: HostPath, bytes: Uint8Array | string, mode: number): void {
   const target = nodePath(path);
-  const suffix = `.${randomBytes(6).toString("hex")}.tmp`;
+  const suffix = temporarySuffix();
   const temporary = typeof target === "string" ? target + suffix : Buffer.concat([target, Buffer.from(suffix)]);
   try {
     const fd = openSync(temporary, "wx", 0o600);
@@ -37,6 +37,17 @@ export function writeFileDurably(path: HostPath, bytes: Uint8Array | string, mod
     throw error;
   }
   syncPath(parentOf(target));
+}
+
+/** What the name of something in a directory has after it while it is made beside it. */
+export function temporarySuffix(): string {
+  return `.${randomBytes(6).toString("hex")}.tmp`;
+}
+
+/** Removes what killed processes were making in a directory. None may be making such there now. */
+export function removeTemporaries(directory: string): void {
+  for (const name of readdirSync(directory))
+    if (/\.[0-9a-f]{12}\.tmp$/.test(name)) rmSync(`${directory}/${name}`, { force: true });
 }
 
 /** Makes all that was written to the filesystem of `path` safe from a power cut (syncfs). */

@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { errnoOf } from "../errors.ts";
+import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { syncPath } from "../sys/durable.ts";
+
+/** What is on its way into being in a directory of the user's. */
+export interface Partial extends Disposable {
+  /** Where it is made: a hidden name that nothing has. */
+  readonly path: string;
+}
+
+/**
+ * Has a new file or directory come into being at a hidden name, from where it is moved to its place. What is there when this is
+ * disposed goes; after a kill or a power cut `sweepPartials` sees to that.
+ *
+ * @param registry the store's directory of symlinks to them, one each
+ */
+export function beginPartial(registry: string, directory: string): Partial {
+  const id = randomBytes(8).toString("hex");
+  const path = `${directory}/${PREFIX}${id}`;
+  const registration = `${registry}/${id}`;
+  mkdirSync(registry, { recursive: true, mode: 0o700 });
+  // Before there is anything that could be lost sight of.
+  symlinkSync(path, registration);
+  syncPath(registry);
+  return { path, [Symbol.dispose]: () => remove(registration) };
+}
+
+export interface StuckPartial {
+  readonly path: string;
+  readonly error: unknown;
+}
+
+/** Removes what killed processes have left. Nobody may be making such now. One that cannot be removed does not stop the others. */
+export function sweepPartials(registry: string): StuckPartial[] {
+  const stuck: StuckPartial[] = [];
+  for (const id of namesIn(registry)) {
+    const registration = `${registry}/${id}`;
+    const path = readlinkSync(registration);
+    // A filesystem that is not mounted now may be so at the next try.
+    if (lstatSync(dirname(path), { throwIfNoEntry: false }) === undefined) continue;
+    try {
+      remove(registration);
+    } catch (error) {
+      stuck.push({ path, error });
+    }
+  }
+  return stuck;
+}
+
+const PREFIX = ".delta0-";
+/** Whatever a registration says, nothing by another name is removed. */
+const PARTIAL = /^\.delta0-[0-9a-f]{16}$/;
+
+function remove(registration: string): void {
+  const path = readlinkSync(registration);
+  if (!PARTIAL.test(basename(path))) throw new Error(`${registration} leads to ${path}`);
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+    using parent = DirectoryHandle.open(dirname(path));
+    parent.removeTree(basename(path));
+  }
+  unlinkSync(registration);
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
