@@ -161,6 +161,7 @@ export class Refs {
       count++;
       if (!dryRun) await this.#meta.write([{ type: "del", key: historyKey(entry.number) }]);
     }
+    if (!dryRun && count > 0) await this.#meta.barrier();
     return count;
   }
 
