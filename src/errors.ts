@@ -1,4 +1,6 @@
+import { statfsSync } from "node:fs";
 import { constants } from "node:os";
+import { dirname } from "node:path";
 
 /**
  * What each failure carries. The keys are the stable codes listed in docs/errors.md; a code is never reused.
@@ -112,8 +114,11 @@ export function errnoOf(error: unknown): string | undefined {
 export function asStoreError(error: unknown, action: string): unknown {
   switch (errnoOf(error)) {
     case "ENOSPC":
+      return new StoreError("NO_SPACE", { action, ...roomHint(error) }, { cause: error });
     case "EDQUOT":
-      return new StoreError("NO_SPACE", { action }, { cause: error });
+      return new StoreError("NO_SPACE", { action, hint: "the disk quota is used up" }, { cause: error });
+    case "EFBIG":
+      return new StoreError("NO_SPACE", { action, hint: "no file may get as large: ulimit -f" }, { cause: error });
     case "EROFS":
       return new StoreError("NOT_PERMITTED", { action, hint: "the filesystem is read-only" }, { cause: error });
     case "EACCES":
@@ -122,4 +127,24 @@ export function asStoreError(error: unknown, action: string): unknown {
     default:
       return error;
   }
+}
+
+function roomHint(error: unknown): { hint?: string } {
+  const path = error instanceof Error && "path" in error ? error.path : undefined;
+  if (typeof path !== "string" || !path.startsWith("/")) return {};
+  return { hint: `its filesystem has ${roomAt(path)} free` };
+}
+
+/** What is free on the filesystem of a path, or of the place where it would be: "1.5 MiB", "12 MiB, but no inodes". */
+export function roomAt(path: string): string {
+  for (let place = path; ; place = dirname(place))
+    try {
+      const { bavail, bsize, files, ffree } = statfsSync(place);
+      const mebibytes = (bavail * bsize) / 2 ** 20;
+      const text = `${mebibytes.toFixed(mebibytes < 10 ? 1 : 0)} MiB`;
+      // btrfs has no number of inodes.
+      return files > 0 && ffree === 0 ? `${text}, but no inodes` : text;
+    } catch (failure) {
+      if (place === "/" || place === ".") throw failure;
+    }
 }
