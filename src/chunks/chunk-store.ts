@@ -9,11 +9,12 @@ import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import { Claims } from "./claims.ts";
-import { compressedFrame, plainOf, requireDigest } from "./chunk-frames.ts";
+import { plainOf, requireDigest } from "./chunk-frames.ts";
 import { sweepChunks } from "./chunk-sweep.ts";
 import type { SweptChunks } from "./chunk-sweep.ts";
 import type { SweepOptions } from "./node-store.ts";
 import { RecentValues } from "./recent-values.ts";
+import { compressorsRun, Slab } from "./slab.ts";
 import { ValueLedger } from "./value-ledger.ts";
 
 /** What was put since the store was opened. */
@@ -32,10 +33,11 @@ export interface Chunks {
   backpressure(): Promise<void> | undefined;
 }
 
-/** A chunk on its way to disk. */
+/** Chunks on their way to disk. */
 interface Job {
-  readonly plainBytes: number;
-  readonly frame: Frame | Promise<Frame>;
+  readonly slab: Slab;
+  /** Settled once they are compressed. */
+  readonly compressed: Promise<void>;
 }
 
 /**
@@ -54,18 +56,16 @@ export class ChunkStore implements Chunks {
   /** Ids below it are reserved; see `#takeId`. */
   #reservedIds: number;
 
-  /** The plain bytes of chunks that are in no value yet. */
+  /** The plain bytes of chunks that are in no value yet. They lie in slabs. */
   readonly #unwritten = new Map<Digest, Uint8Array>();
-  /** Of these, those that are in no frame of `#frames`, in the order of their puts. */
-  readonly #queue = new Map<Digest, Job>();
-  #queuedBytes = 0;
+  #filling: Slab | undefined;
+  /** In the order of their puts, so that values hold neighbours. */
+  readonly #queue: Job[] = [];
+  readonly #idle: Slab[] = [];
+  #hasFilledOne = false;
   #working: Promise<void> | undefined;
   #onDrained: (() => void)[] = [];
   #failure: { readonly error: unknown } | undefined;
-  /** Of the value that is being filled. */
-  #frames: Frame[] = [];
-  #framesStoredBytes = 0;
-  #framesPlainBytes = 0;
   /** In values that the barrier has not covered. */
   readonly #unindexed = new Map<Digest, Place>();
   #unindexedBytes = 0;
@@ -98,6 +98,16 @@ export class ChunkStore implements Chunks {
     return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, next), next);
   }
 
+  /** Of the values. See `Kv`. */
+  get refusal(): Error | undefined {
+    return this.#values.refusal;
+  }
+
+  /** @throws as `Kv.requireWritable` */
+  async requireWritable(): Promise<void> {
+    await this.#values.requireWritable();
+  }
+
   stats(): ChunkStats {
     return this.#stats;
   }
@@ -115,8 +125,7 @@ export class ChunkStore implements Chunks {
     const digest = digestOf(bytes);
     if (this.claim(digest)) return digest;
     this.claims.claim("chunks", digest);
-    const plain = Uint8Array.from(bytes);
-    this.#enqueue(digest, plain, compressedFrame(digest, plain));
+    this.#enqueue(digest, bytes);
     return digest;
   }
 
@@ -139,10 +148,29 @@ export class ChunkStore implements Chunks {
     this.#enqueue(digest, plain, { digest, codec, plainBytes, stored });
   }
 
-  #enqueue(digest: Digest, plain: Uint8Array, frame: Frame | Promise<Frame>): void {
-    this.#unwritten.set(digest, plain);
-    this.#queue.set(digest, { plainBytes: plain.length, frame });
-    this.#queuedBytes += plain.length;
+  /** As `putFrame`, of a chunk as another store has it. @throws as `get` of that store */
+  copyFrom(other: ChunkStore, digest: Digest): void {
+    this.putFrame(other.#anyFrame(digest));
+  }
+
+  #enqueue(digest: Digest, plain: Uint8Array, frame?: Frame): void {
+    if (this.#filling?.fits(plain) === false) {
+      // A thread takes longer to begin than the first slab to be compressed: most operations fill no second one.
+      this.#dispatch(this.#hasFilledOne ? "thread" : "here");
+      this.#hasFilledOne = true;
+    }
+    this.#filling ??= this.#idle.pop() ?? new Slab();
+    this.#unwritten.set(digest, this.#filling.add(digest, plain, frame));
+  }
+
+  #dispatch(where: "here" | "thread"): void {
+    const slab = this.#filling;
+    if (slab === undefined) return;
+    this.#filling = undefined;
+    const compressed = slab.compress(where);
+    // It is awaited in its turn, which may never come if an earlier one fails.
+    compressed.catch(() => undefined);
+    this.#queue.push({ slab, compressed });
     this.#working ??= this.#work();
   }
 
@@ -158,6 +186,11 @@ export class ChunkStore implements Chunks {
     return this.#place(digest) !== undefined;
   }
 
+  /** How many bytes a chunk has; undefined for one that the store does not have. */
+  plainBytes(digest: Digest): number | undefined {
+    return this.#unwritten.get(digest)?.length ?? this.#place(digest)?.plainBytes;
+  }
+
   /** Of its frame; 0 for a chunk that is in no value. */
   storedBytes(digest: Digest): number {
     return this.#place(digest)?.storedBytes ?? 0;
@@ -165,7 +198,7 @@ export class ChunkStore implements Chunks {
 
   /** A promise to wait for while too much is on its way to disk. */
   backpressure(): Promise<void> | undefined {
-    if (this.#queuedBytes <= MAX_QUEUED_BYTES || this.#failure) return undefined;
+    if (this.#queue.length <= MAX_QUEUED_SLABS || this.#failure) return undefined;
     return new Promise((resolve) => this.#onDrained.push(resolve));
   }
 
@@ -178,7 +211,8 @@ export class ChunkStore implements Chunks {
    */
   get(digest: Digest, room?: Uint8Array): Uint8Array {
     const unwritten = this.#unwritten.get(digest);
-    if (unwritten !== undefined) return unwritten;
+    // A copy: the slab is used again.
+    if (unwritten !== undefined) return Uint8Array.from(unwritten);
     const frame = this.#frame(digest, room);
     const plain = plainOf(frame.stored, frame, digest, room);
     requireDigest(plain, digest);
@@ -192,11 +226,16 @@ export class ChunkStore implements Chunks {
    * @throws as `get`
    */
   frame(digest: Digest): Frame {
-    const unwritten = this.#unwritten.get(digest);
-    if (unwritten !== undefined) return { digest, codec: CODEC.raw, plainBytes: unwritten.length, stored: unwritten };
-    const frame = this.#frame(digest);
+    const frame = this.#anyFrame(digest);
     requireDigest(plainOf(frame.stored, frame, digest, undefined), digest);
     return frame;
+  }
+
+  #anyFrame(digest: Digest): Frame {
+    const unwritten = this.#unwritten.get(digest);
+    if (unwritten !== undefined)
+      return { digest, codec: CODEC.raw, plainBytes: unwritten.length, stored: Uint8Array.from(unwritten) };
+    return this.#frame(digest);
   }
 
   #frame(digest: Digest, room?: Uint8Array): Frame {
@@ -215,26 +254,23 @@ export class ChunkStore implements Chunks {
    * @returns false if there was nothing new
    */
   async flush(): Promise<boolean> {
+    this.#dispatch(compressorsRun() ? "thread" : "here");
     while (this.#working) await this.#working;
     if (this.#failure) throw this.#failure.error;
-    await this.#writeValue();
     return await this.index();
   }
 
-  /** Takes chunks off the queue in order, so that values hold neighbours, and writes each value once it is full. */
+  /** Takes slabs off the queue in order, and writes the values of each. */
   async #work(): Promise<void> {
     try {
-      for (const [digest, job] of this.#queue) {
-        const frame = await job.frame;
-        this.#queue.delete(digest);
-        this.#frames.push(frame);
-        this.#framesStoredBytes += frame.stored.length;
-        this.#framesPlainBytes += frame.plainBytes;
-        if (this.#framesStoredBytes >= VALUE_BYTES || this.#framesPlainBytes >= MAX_VALUE_PLAIN_BYTES)
-          await this.#writeValue();
-        if (this.#unindexedBytes >= BATCH_BYTES) await this.index();
-        this.#queuedBytes -= job.plainBytes;
-        if (this.#queuedBytes <= MAX_QUEUED_BYTES / 2) this.#drained();
+      for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
+        await job.compressed;
+        await this.#writeValues(job.slab.frames());
+        this.#queue.shift();
+        job.slab.clear();
+        if (this.#idle.length < IDLE_SLABS) this.#idle.push(job.slab);
+        if (this.#unindexedBytes >= BATCH_BYTES || this.#unindexed.size >= BATCH_CHUNKS) await this.index();
+        if (this.#queue.length <= MAX_QUEUED_SLABS / 2) this.#drained();
       }
     } catch (error) {
       this.#failure = { error };
@@ -248,26 +284,41 @@ export class ChunkStore implements Chunks {
     for (const resolve of this.#onDrained.splice(0)) resolve();
   }
 
-  async #writeValue(): Promise<void> {
-    const frames = this.#frames;
-    if (frames.length === 0) return;
-    this.#frames = [];
-    const id = await this.#takeId();
-    const { value, places } = encodeChunkValue(id, frames);
-    await this.#values.write([{ type: "put", key: idKey(id), value }]);
-    for (const [i, { digest }] of frames.entries()) {
-      this.#unindexed.set(digest, places[i]!);
+  /** All in one batch, in values of about the same size. */
+  async #writeValues(frames: readonly Frame[]): Promise<void> {
+    const storedBytes = frames.reduce((sum, { stored }) => sum + stored.length, 0);
+    const valueBytes = storedBytes / Math.max(Math.round(storedBytes / VALUE_BYTES), 1);
+    const operations: Operation[] = [];
+    const placed: [Digest, Place][] = [];
+    let value: Frame[] = [];
+    let bytes = 0;
+    for (const [i, frame] of frames.entries()) {
+      value.push(frame);
+      bytes += frame.stored.length;
+      if (bytes < valueBytes && i + 1 < frames.length) continue;
+      operations.push(await this.#valueOf(value, placed));
+      value = [];
+      bytes = 0;
+    }
+    await this.#values.write(operations);
+    for (const [digest, place] of placed) {
+      this.#unindexed.set(digest, place);
       this.#unwritten.delete(digest);
     }
-    this.#unindexedBytes += value.length;
+    this.#unindexedBytes += storedBytes;
     const { newChunks, newPlainBytes, newStoredBytes } = this.#stats;
     this.#stats = {
       newChunks: newChunks + frames.length,
-      newPlainBytes: newPlainBytes + this.#framesPlainBytes,
-      newStoredBytes: newStoredBytes + this.#framesStoredBytes,
+      newPlainBytes: frames.reduce((sum, { plainBytes }) => sum + plainBytes, newPlainBytes),
+      newStoredBytes: newStoredBytes + storedBytes,
     };
-    this.#framesStoredBytes = 0;
-    this.#framesPlainBytes = 0;
+  }
+
+  async #valueOf(frames: readonly Frame[], placed: [Digest, Place][]): Promise<Operation> {
+    const id = await this.#takeId();
+    const { value, places } = encodeChunkValue(id, frames);
+    for (const [i, { digest }] of frames.entries()) placed.push([digest, places[i]!]);
+    return { type: "put", key: idKey(id), value };
   }
 
   /** Writes the index entries of the values that are written, once these are safe from a power cut. */
@@ -314,11 +365,11 @@ export class ChunkStore implements Chunks {
 
   /** Writes frames as they are to a value of their own. Where they were before they stay until the next `flush`. */
   async move(frames: readonly Frame[]): Promise<void> {
-    const id = await this.#takeId();
-    const { value, places } = encodeChunkValue(id, frames);
-    await this.#values.write([{ type: "put", key: idKey(id), value }]);
-    for (const [i, { digest }] of frames.entries()) this.#unindexed.set(digest, places[i]!);
-    this.#unindexedBytes += value.length;
+    const placed: [Digest, Place][] = [];
+    const operation = await this.#valueOf(frames, placed);
+    await this.#values.write([operation]);
+    for (const [digest, place] of placed) this.#unindexed.set(digest, place);
+    this.#unindexedBytes += frames.reduce((sum, { stored }) => sum + stored.length, 0);
   }
 
   /**
@@ -360,13 +411,15 @@ export class ChunkStore implements Chunks {
 
 const NEXT_ID_KEY = nameKey("setting", "next-chunk-value");
 const RESERVED_IDS = 2 ** 20;
-/** Stored bytes of a value; it has a chunk more than fits. */
+/** Stored bytes of a value, about. */
 const VALUE_BYTES = 128 * 1024;
-/** Of chunks that compress to nearly nothing, a value would hold thousands, and their plain bytes wait in memory. */
-const MAX_VALUE_PLAIN_BYTES = 2 << 20;
 /** Values between two barriers. A crash loses them: they are garbage without index entries. */
 const BATCH_BYTES = 256 << 20;
-const MAX_QUEUED_BYTES = 8 << 20;
+/** Each takes 500 bytes of memory until it is indexed. */
+const BATCH_CHUNKS = 1 << 16;
+/** Of 1 MiB, and as much for frames. */
+const MAX_QUEUED_SLABS = 8;
+const IDLE_SLABS = MAX_QUEUED_SLABS + 2;
 /** A frame as large is read by itself. */
 const OWN_READ_BYTES = 4 * 1024;
 

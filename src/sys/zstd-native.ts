@@ -1,11 +1,9 @@
-import { availableParallelism } from "node:os";
 import { StoreError } from "../errors.ts";
 import { type FixedMemory, fixedMemory, koffi, type Pointer } from "./koffi.ts";
 
 /** What zstd.ts promises, by one implementation. */
 export interface Zstd {
-  compress(bytes: Uint8Array, level: number): Uint8Array;
-  compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array>;
+  compress(bytes: Uint8Array, level: number, room?: Uint8Array): Uint8Array;
   decompress(frame: Uint8Array, plainLength: number, room?: Uint8Array): Uint8Array;
   decompressStream(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined>;
 }
@@ -21,8 +19,7 @@ export function loadNativeZstd(): Zstd | undefined {
   const compressor = new Compressor(functions);
   const context = functions.createDCtx();
   return {
-    compress: (bytes, level) => compressor.compress(bytes, level),
-    compressAsync: (bytes, level) => compressor.compressAsync(bytes, level),
+    compress: (bytes, level, room) => compressor.compress(bytes, level, room),
     decompress: (frame, plainLength, room) => {
       const plain = room?.length === plainLength ? room : new Uint8Array(plainLength);
       const length = sizeOf(functions, functions.decompressDCtx(context, plain, plainLength, frame, frame.length));
@@ -45,7 +42,7 @@ type DecompressStream = [context: Context, out: Pointer, input: Pointer];
 interface Functions {
   readonly compressBound: (size: number) => number;
   readonly createCCtx: () => Context;
-  readonly compressCCtx: { (...args: Compress): Size; async(...args: [...Compress, Done]): void };
+  readonly compressCCtx: (...args: Compress) => Size;
   readonly createDCtx: () => Context;
   readonly freeDCtx: (context: Context) => Size;
   readonly setDParameter: (context: Context, parameter: number, value: number) => Size;
@@ -80,84 +77,33 @@ function inWorker(start: (done: Done) => void): Promise<Size> {
   return new Promise((resolve, reject) => start((error, result) => (error ? reject(error) : resolve(result))));
 }
 
-interface Slot {
-  readonly context: Context;
-  out: FixedMemory;
-  /** Holds what a running call reads, lest it be collected. */
-  input: Uint8Array | undefined;
-}
-
-/** Compression contexts, one per call that runs. A context is worth keeping: making one costs as much as 10 KiB. */
+/** A compression context is worth keeping: making one costs as much as 10 KiB. */
 class Compressor {
   readonly #functions: Functions;
-  readonly #idle: Slot[] = [];
-  readonly #waiting: ((slot: Slot) => void)[] = [];
-  #made = 0;
-  readonly #most = Math.min(availableParallelism(), 4); // the size of Node's thread pool
+  readonly #context: Context;
+  #out: FixedMemory | undefined;
 
   constructor(functions: Functions) {
     this.#functions = functions;
+    this.#context = functions.createCCtx();
   }
 
-  compress(bytes: Uint8Array, level: number): Uint8Array {
-    const slot = this.#idle.pop() ?? this.#make();
-    try {
-      const size = this.#fit(slot, bytes);
-      const { compressCCtx } = this.#functions;
-      return this.#result(slot, compressCCtx(slot.context, slot.out.address, size, bytes, bytes.length, level));
-    } finally {
-      this.#release(slot);
-    }
-  }
-
-  async compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-    const slot = await this.#acquire();
-    try {
-      const size = this.#fit(slot, bytes);
-      slot.input = bytes;
-      const { compressCCtx } = this.#functions;
-      const result = await inWorker((done) =>
-        compressCCtx.async(slot.context, slot.out.address, size, bytes, bytes.length, level, done),
-      );
-      return this.#result(slot, result);
-    } finally {
-      slot.input = undefined;
-      this.#release(slot);
-    }
-  }
-
-  /** Makes room for the worst case. @returns the room in bytes */
-  #fit(slot: Slot, bytes: Uint8Array): number {
+  compress(bytes: Uint8Array, level: number, room?: Uint8Array): Uint8Array {
     const bound = this.#functions.compressBound(bytes.length);
-    if (slot.out.bytes.length < bound) slot.out = fixedMemory(bound);
-    return slot.out.bytes.length;
+    if (room !== undefined && room.length >= bound) return room.subarray(0, this.#run(bytes, level, room, room.length));
+    if (this.#out === undefined || this.#out.bytes.length < bound) this.#out = fixedMemory(Math.max(bound, OUT_BYTES));
+    const { bytes: out, address } = this.#out;
+    return new Uint8Array(out.subarray(0, this.#run(bytes, level, address, out.length)));
   }
 
-  #result(slot: Slot, size: Size): Uint8Array {
-    return new Uint8Array(slot.out.bytes.subarray(0, sizeOf(this.#functions, size)));
-  }
-
-  #make(): Slot {
-    this.#made++;
-    return { context: this.#functions.createCCtx(), out: fixedMemory(SLOT_BYTES), input: undefined };
-  }
-
-  async #acquire(): Promise<Slot> {
-    const slot = this.#idle.pop();
-    if (slot !== undefined) return slot;
-    if (this.#made < this.#most) return this.#make();
-    return await new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #release(slot: Slot): void {
-    const next = this.#waiting.shift();
-    if (next) next(slot);
-    else this.#idle.push(slot);
+  #run(bytes: Uint8Array, level: number, out: Pointer, outBytes: number): number {
+    const { compressCCtx } = this.#functions;
+    return sizeOf(this.#functions, compressCCtx(this.#context, out, outBytes, bytes, bytes.length, level));
   }
 }
 
 /** What a chunk needs; more is made when asked for. */
-const SLOT_BYTES = 132 * 1024;
+const OUT_BYTES = 132 * 1024;
 
 async function* decompressStream(
   functions: Functions,

@@ -1,12 +1,10 @@
 import zlib from "node:zlib";
-import { promisify } from "node:util";
 import { StoreError } from "../errors.ts";
 import type { Zstd } from "./zstd-native.ts";
 
 /** What node:zlib has since 22.15 and the types of Node 20 do not know. */
 interface ZlibZstd {
   zstdCompressSync(bytes: Uint8Array, options: object): Uint8Array;
-  zstdCompress(bytes: Uint8Array, options: object, done: (error: Error | null, result: Uint8Array) => void): void;
   zstdDecompressSync(bytes: Uint8Array, options: object): Uint8Array;
   readonly constants: { readonly ZSTD_c_compressionLevel: number };
 }
@@ -15,13 +13,9 @@ interface ZlibZstd {
 export function loadNodeZstd(): Zstd | undefined {
   const node = zlib as unknown as Partial<ZlibZstd>;
   if (!hasZstd(node)) return undefined;
-  const compressAsync = promisify<Uint8Array, object, Uint8Array>((bytes, options, done) =>
-    node.zstdCompress(bytes, options, done),
-  );
   const atLevel = (level: number) => ({ params: { [node.constants.ZSTD_c_compressionLevel]: level } });
   return {
     compress: (bytes, level) => node.zstdCompressSync(bytes, atLevel(level)),
-    compressAsync: (bytes, level) => compressAsync(bytes, atLevel(level)),
     decompress: (frame, plainLength) => {
       const plain = node.zstdDecompressSync(frame, { maxOutputLength: Math.max(plainLength, 1) });
       if (plain.length !== plainLength) throw new Error(`zstd: ${plain.length} plain bytes instead of ${plainLength}`);
@@ -37,5 +31,5 @@ export function loadNodeZstd(): Zstd | undefined {
 export const LIBZSTD_HINT = "install libzstd.so.1 (package libzstd1 on Debian and Ubuntu, libzstd on Fedora)";
 
 function hasZstd(node: Partial<ZlibZstd>): node is ZlibZstd {
-  return typeof node.zstdCompress === "function" && typeof node.zstdDecompressSync === "function";
+  return typeof node.zstdCompressSync === "function" && typeof node.zstdDecompressSync === "function";
 }

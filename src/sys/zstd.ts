@@ -4,14 +4,13 @@ import { LIBZSTD_HINT, loadNodeZstd } from "./zstd-node.ts";
 
 // All of these throw StoreError UNSUPPORTED where there is no zstd: no libzstd.so.1, and a Node below 22.15.
 
-/** One frame; the result is the caller's. */
-export function compress(bytes: Uint8Array, level: number): Uint8Array {
-  return zstd().compress(bytes, level);
-}
-
-/** As `compress`, in a worker thread, several calls at a time. `bytes` is borrowed until the promise is settled. */
-export async function compressAsync(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-  return await zstd().compressAsync(bytes, level);
+/**
+ * One frame; the result is the caller's.
+ *
+ * @param room where it may be put, if it has room for the worst case: 64 KiB more than `bytes`
+ */
+export function compress(bytes: Uint8Array, level: number, room?: Uint8Array): Uint8Array {
+  return zstd().compress(bytes, level, room);
 }
 
 /**

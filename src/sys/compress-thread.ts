@@ -1,0 +1,4 @@
+import { compressRows } from "./compress-rows.ts";
+import { serveJobs } from "./threads.ts";
+
+serveJobs(compressRows);

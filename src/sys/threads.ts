@@ -1,0 +1,175 @@
+import { availableParallelism } from "node:os";
+import { parentPort, Worker } from "node:worker_threads";
+import { errnoOf, PosixError, StoreError } from "../errors.ts";
+import type { StoreErrorCode, StoreErrorDetails } from "../errors.ts";
+
+/** As many as keep this machine busy. */
+export const THREADS: number = Math.min(availableParallelism(), 4);
+
+interface Message<Job> {
+  readonly number: number;
+  readonly job: Job;
+}
+
+interface Answer<Result> {
+  readonly number: number;
+  readonly result?: Result;
+  readonly failure?: Failure;
+}
+
+interface Pending<Result> {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Threads that do jobs by a module that calls `serveJobs`. A thread begins when there is more to do than those that run take, and
+ * lasts as long as the process, which does not wait for it.
+ */
+export class Threads<Job, Result> implements Disposable {
+  readonly #module: string;
+  readonly #most: number;
+  readonly #threads: Thread<Job, Result>[] = [];
+
+  /** @param module in src/, as "sys/compress-thread" */
+  constructor(module: string, most: number = THREADS) {
+    this.#module = module;
+    this.#most = most;
+  }
+
+  /** True once it costs nothing to begin one. */
+  get areRunning(): boolean {
+    return this.#threads.length > 0;
+  }
+
+  /**
+   * Has a thread do a job, which is copied to it but for the memory it shares. Jobs of one thread are done in order.
+   *
+   * @throws what the job fails with: StoreError and PosixError are such again
+   */
+  run(job: Job): Promise<Result> {
+    let thread = this.#threads.reduce<Thread<Job, Result> | undefined>(
+      (least, one) => (least !== undefined && least.load <= one.load ? least : one),
+      undefined,
+    );
+    if ((thread === undefined || thread.load >= BUSY_JOBS) && this.#threads.length < this.#most) {
+      thread = new Thread(this.#module, (gone) => this.#threads.splice(this.#threads.indexOf(gone), 1));
+      this.#threads.push(thread);
+    }
+    return thread!.run(job);
+  }
+
+  /** Ends them, whatever they do. */
+  [Symbol.dispose](): void {
+    for (const thread of this.#threads.splice(0)) thread.end();
+  }
+}
+
+class Thread<Job, Result> {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending<Result>>();
+  #number = 0;
+
+  constructor(module: string, onGone: (thread: Thread<Job, Result>) => void) {
+    this.#worker = workerOf(module);
+    this.#worker.unref();
+    this.#worker.on("message", (answer: Answer<Result>) => this.#settle(answer));
+    this.#worker.on("error", (error) => this.#lose(error));
+    this.#worker.on("exit", () => {
+      onGone(this);
+      this.#lose(new Error(`a thread of ${module} ended`));
+    });
+  }
+
+  get load(): number {
+    return this.#pending.size;
+  }
+
+  run(job: Job): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#pending.size === 0) this.#worker.ref();
+      const number = this.#number++;
+      this.#pending.set(number, { resolve, reject });
+      this.#worker.postMessage({ number, job } satisfies Message<Job>);
+    });
+  }
+
+  end(): void {
+    void this.#worker.terminate();
+  }
+
+  #settle({ number, result, failure }: Answer<Result>): void {
+    const pending = this.#pending.get(number);
+    this.#pending.delete(number);
+    if (this.#pending.size === 0) this.#worker.unref();
+    if (failure === undefined) pending?.resolve(result as Result);
+    else pending?.reject(errorOf(failure));
+  }
+
+  #lose(error: unknown): void {
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}
+
+/** Jobs of a thread that are enough to begin another. */
+const BUSY_JOBS = 2;
+
+/** Does in this thread what `Threads.run` asks for. Called once by the module of the thread. */
+export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
+  parentPort?.on("message", ({ number, job }: Message<Job>) => {
+    let answer: Answer<Result>;
+    try {
+      answer = { number, result: work(job) };
+    } catch (error) {
+      answer = { number, failure: failureOf(error) };
+    }
+    parentPort?.postMessage(answer);
+  });
+}
+
+/** An error, for another thread: what is copied to one loses its class. */
+type Failure =
+  | { readonly kind: "store"; readonly code: StoreErrorCode; readonly details: object; readonly cause?: Failure }
+  | { readonly kind: "posix"; readonly code: string; readonly syscall: string; readonly path?: string }
+  | { readonly kind: "other"; readonly message: string; readonly stack: string | undefined };
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof StoreError) {
+    const { code, details, cause } = error as StoreError;
+    return { kind: "store", code, details, ...(cause !== undefined && { cause: failureOf(cause) }) };
+  }
+  const code = errnoOf(error);
+  if (code === undefined) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    return { kind: "other", message, stack };
+  }
+  const { syscall, path } = error as { syscall: string; path?: string };
+  return { kind: "posix", code, syscall, ...(path !== undefined && { path }) };
+}
+
+function errorOf(failure: Failure): Error {
+  switch (failure.kind) {
+    case "store": {
+      const cause = failure.cause && { cause: errorOf(failure.cause) };
+      return new StoreError(failure.code, failure.details as StoreErrorDetails[StoreErrorCode], cause);
+    }
+    case "posix":
+      return new PosixError(failure.code, failure.syscall, failure.path);
+    case "other":
+      return Object.assign(new Error(failure.message), { stack: failure.stack });
+  }
+}
+
+/**
+ * Found from a folder of src/, of dist/, and from the bundle of the command, dist/cli/.
+ *
+ * In the sources themselves a thread needs tsx's loader, which Node 20 gives to the main thread alone.
+ */
+function workerOf(module: string): Worker {
+  const isSource = import.meta.url.endsWith(".ts");
+  const url = new URL(`../${module}${isSource ? ".ts" : ".js"}`, import.meta.url);
+  if (!isSource) return new Worker(url);
+  const load = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
+  return new Worker(load, { eval: true });
+}
