@@ -61,6 +61,15 @@ export function prepareDirectory(paths: StorePaths): void {
   syncPath(paths.directory);
 }
 
+/** For whoever waits for the store. Where there is no room for it, he does without. */
+export function noteOwner(paths: StorePaths, command: string): void {
+  try {
+    writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
+  } catch (error) {
+    if (!["ENOSPC", "EDQUOT", "EROFS"].includes(errnoOf(error) ?? "")) throw error;
+  }
+}
+
 /** @throws {StoreError} STORE_LOCKED after the wait */
 export async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> {
   const taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });

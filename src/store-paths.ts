@@ -25,6 +25,10 @@ export class StorePaths {
   get owner(): string {
     return `${this.directory}/owner.json`;
   }
+  /** Room that is given up once the disk is full. */
+  get reserve(): string {
+    return `${this.directory}/reserve`;
+  }
   get meta(): string {
     return `${this.directory}/meta`;
   }

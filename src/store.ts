@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import type { Claims } from "./chunks/claims.ts";
 import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
@@ -14,6 +14,7 @@ import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
 import { FORMAT_VERSION } from "./format/record.ts";
 import { Kv } from "./kv/kv.ts";
+import { Reserve } from "./kv/reserve.ts";
 import { recoverStagings } from "./lxc/staging.ts";
 import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
@@ -22,7 +23,7 @@ import { LowerTrees } from "./overlay/lower-tree.ts";
 import type { SharedUpper } from "./overlay/shared-upper.ts";
 import { Uppers } from "./overlay/uppers.ts";
 import type { RecordChange } from "./overlay/uppers.ts";
-import { checkFormat, findStore, lockStore, prepareDirectory } from "./store-directory.ts";
+import { checkFormat, findStore, lockStore, noteOwner, prepareDirectory } from "./store-directory.ts";
 import { StorePaths } from "./store-paths.ts";
 import { removeTemporaries, writeFileDurably } from "./sys/durable.ts";
 import { TreeStore } from "./trees/tree-store.ts";
@@ -51,6 +52,7 @@ export class Store implements AsyncDisposable {
   readonly settings: Settings;
   readonly exports: SharedExports;
   readonly #meta: Kv;
+  readonly #reserve: Reserve;
   readonly #claims: Claims;
   readonly #owned: Owned[];
   /** Of the collection that runs. */
@@ -71,6 +73,7 @@ export class Store implements AsyncDisposable {
     this.settings = new Settings(meta);
     this.exports = new SharedExports(paths, this.trees, this.content);
     this.#meta = meta;
+    this.#reserve = new Reserve(paths.reserve);
     this.#owned = owned;
   }
 
@@ -88,7 +91,7 @@ export class Store implements AsyncDisposable {
       if (!isNew) checkFormat(paths);
       else if (create) prepareDirectory(paths);
       else throw new StoreError("STORE_MISSING", { directory: paths.directory });
-      writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
+      noteOwner(paths, command);
       const meta = await Kv.open(paths.meta, { create: isNew });
       owned.push(meta);
       const chunkValues = await Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
@@ -100,19 +103,41 @@ export class Store implements AsyncDisposable {
         rmSync(paths.initialising);
       }
       const refs = await Refs.open(meta);
-      for (const { directory, error } of recoverStagings(paths.staging, refs))
-        onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
-      for (const { path, error } of sweepPartials(paths.partials))
-        onWarning?.(`${path} is left of an export that was not finished: ${messageOf(error)}`);
-      for (const directory of [paths.directory, paths.manifests, paths.lxc]) removeTemporaries(directory);
       const store = new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
-      store.exports.sweep();
+      if (!isStoreError(store.refusal, "NOT_PERMITTED")) store.#tidy(onWarning);
       await store.#openUppers(onWarning);
       return store;
     } catch (error) {
       await closeAll(owned);
       throw asStoreError(error, `opening the store ${directory}`);
     }
+  }
+  /** Ends or takes away what killed processes have left. */
+  #tidy(onWarning: OpenOptions["onWarning"]): void {
+    const { staging, partials, directory, manifests, lxc } = this.paths;
+    for (const { directory, error } of recoverStagings(staging, this.refs))
+      onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
+    for (const { path, error } of sweepPartials(partials))
+      onWarning?.(`${path} is left of an export that was not finished: ${messageOf(error)}`);
+    for (const place of [directory, manifests, lxc]) removeTemporaries(place);
+    this.exports.sweep();
+    if (this.refusal === undefined) this.#reserve.keep();
+  }
+
+  /** Why nothing could be written when that was last tried, as far as is known: NO_SPACE, NOT_PERMITTED, EIO. */
+  get refusal(): Error | undefined {
+    return this.#meta.refusal ?? this.chunks.refusal ?? this.#uppers?.refusal;
+  }
+
+  /**
+   * For what frees room: if the disk is full, the room that is kept for that is given up, up to the end of what is returned, and the
+   * store can be written to again.
+   */
+  async makeRoom(): Promise<Disposable> {
+    this.#reserve.release();
+    // What is written first says what is the matter.
+    for (const part of [this.#meta, this.chunks]) await part.requireWritable().catch(() => undefined);
+    return { [Symbol.dispose]: () => this.#reserve.keep() };
   }
 
   /** What containers changed that is in no tree yet. */
@@ -129,7 +154,7 @@ export class Store implements AsyncDisposable {
     for await (const [name, header] of uppers.headers()) {
       if (header === undefined)
         onWarning?.(`${name}: what was changed of it last cannot be read: its upper is damaged`);
-      else if (!this.#isVersion(name, header.version)) await uppers.drop(name);
+      else if (uppers.refusal === undefined && !this.#isVersion(name, header.version)) await uppers.drop(name);
     }
   }
 

@@ -22,6 +22,10 @@ export class UpperDatabase implements AsyncDisposable {
     this.#pieces = `${directory}.pieces`;
   }
 
+  get refusal(): Error | undefined {
+    return this.#kv?.refusal;
+  }
+
   get exists(): boolean {
     return existsSync(this.#directory);
   }
@@ -109,7 +113,7 @@ export class UpperDatabase implements AsyncDisposable {
       if (header === undefined) isWhole = false;
       else ids.add(header.id);
     // With a damaged header, nobody can say which are the records that mean nothing.
-    if (isWhole) await this.#sweep(kv, ids);
+    if (isWhole && kv.refusal === undefined) await this.#sweep(kv, ids);
     for (const file of readdirSync(this.#pieces)) ids.add(Number(file));
     for (const kind of KINDS)
       for await (const key of kv.keys({ ...prefixRange(Buffer.of(UPPER_KIND[kind])), reverse: true, limit: 1 }))

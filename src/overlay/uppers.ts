@@ -89,6 +89,11 @@ export class Uppers implements AsyncDisposable {
     return await Draft.over(tree, log, this.#lower, { id, discard: () => this.#database.deleteRecords(id) });
   }
 
+  /** Why nothing could be written when that was last tried. See `Kv`. */
+  get refusal(): Error | undefined {
+    return this.#database.refusal;
+  }
+
   /** @throws {StoreError} FORMAT_INVALID if its record is damaged */
   header(name: string): UpperHeader | undefined {
     return this.#database.header(name);

@@ -38,6 +38,11 @@ export function cloneFile(fromFd: number, toFd: number): boolean {
   throw new PosixError(code, "ficlone");
 }
 
+/** Gives a file room for its first `length` bytes, and that length if it is shorter. May have given a part if it fails. */
+export function allocate(fd: number, length: number): void {
+  checked(libc().fallocate(fd, 0, 0, length), "fallocate");
+}
+
 export function setFdXattr(fd: number, key: string, value: Uint8Array): void {
   writeXattr(fd, key, value, () => `fd ${fd}`);
 }

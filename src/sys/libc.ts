@@ -31,6 +31,7 @@ export interface Libc {
   fsetxattr(fd: number, key: Pointer, value: Pointer, size: number, flags: number): number;
   lremovexattr(path: Pointer, key: Pointer): number;
   fremovexattr(fd: number, key: Pointer): number;
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
   fsync(fd: number): number;
   syncfs(fd: number): number;
   flock(fd: number, operation: number): number;
@@ -67,6 +68,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   fsetxattr: "int fsetxattr(int, void *, void *, size_t, int)",
   lremovexattr: "int lremovexattr(void *, void *)",
   fremovexattr: "int fremovexattr(int, void *)",
+  fallocate: "int fallocate(int, int, int64_t, int64_t)",
   fsync: "int fsync(int)",
   syncfs: "int syncfs(int)",
   flock: "int flock(int, int)",

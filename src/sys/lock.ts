@@ -27,7 +27,13 @@ export class Lock implements Disposable {
 
 /** Locks the file at `path`, made if missing. @returns undefined if another holds it, in this process or another */
 export function tryLock(path: HostPath): Lock | undefined {
-  return tryLockAt(path, constants.O_RDWR | constants.O_CREAT);
+  try {
+    return tryLockAt(path, constants.O_RDWR | constants.O_CREAT);
+  } catch (error) {
+    // Over NFS one that is open for reading could not be locked.
+    if (errnoOf(error) !== "EROFS") throw error;
+    return tryLockAt(path, constants.O_RDONLY);
+  }
 }
 
 /** As `tryLock`, for a directory that is there. */
