@@ -1,3 +1,4 @@
+import { DigestMap } from "../model/digest-map.ts";
 import type { Digest } from "../model/digest.ts";
 
 /**
@@ -62,11 +63,15 @@ export class Claims {
 /** A file's bytes may be those of a node, and have its digest. */
 type Kind = "chunks" | "nodes" | "trees";
 
-interface Epoch extends Readonly<Record<Kind, Set<Digest>>> {
+interface Epoch {
+  // An import may put millions.
+  readonly chunks: DigestMap;
+  readonly nodes: DigestMap;
+  readonly trees: Set<Digest>;
   /** That began in it and run. */
   operations: number;
 }
 
 function newEpoch(): Epoch {
-  return { chunks: new Set(), nodes: new Set(), trees: new Set(), operations: 0 };
+  return { chunks: new DigestMap(), nodes: new DigestMap(), trees: new Set(), operations: 0 };
 }

@@ -74,14 +74,22 @@ export class NodeStore implements Nodes {
    */
   async flush(): Promise<boolean> {
     // Others may be put meanwhile.
-    const writing = [...this.#pending];
-    if (writing.length === 0) return false;
-    const operations = writing.map(([digest, value]): Operation => {
-      return { type: "put", key: digestKey("node", digest), value };
-    });
-    await this.#meta.write(operations);
-    for (const [digest] of writing) this.#pending.delete(digest);
-    return true;
+    const writing = [...this.#pending.keys()];
+    for (let next = 0; next < writing.length;) {
+      const operations: Operation[] = [];
+      const first = next;
+      // One write of all would be in memory thrice.
+      for (let bytes = 0; next < writing.length && bytes < WRITE_BYTES; next++) {
+        const digest = writing[next]!;
+        const value = this.#pending.get(digest);
+        if (value === undefined) continue;
+        bytes += value.length;
+        operations.push({ type: "put", key: digestKey("node", digest), value });
+      }
+      await this.#meta.write(operations);
+      for (const digest of writing.slice(first, next)) this.#pending.delete(digest);
+    }
+    return writing.length > 0;
   }
 
   /**
@@ -118,6 +126,9 @@ export interface SweepOptions {
   readonly dryRun: boolean;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Of nodes, written at once. */
+const WRITE_BYTES = 4 << 20;
 
 /** Deleted in one write. */
 export const ROWS_AT_ONCE = 1000;

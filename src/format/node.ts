@@ -5,6 +5,7 @@ import { isEntryPath, isName, ROOT } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import { flawOf } from "../model/node.ts";
 import type { DirectoryNode, Metadata, Node, NodeType, Xattr } from "../model/node.ts";
+import { pack } from "./packing.ts";
 
 /**
  * A node as a MessagePack tuple, the same wherever it stands:
@@ -42,6 +43,16 @@ export function encodeNode(node: Node): NodeTuple {
     case "socket":
       return common;
   }
+}
+
+/** The bytes that a page has of a node. */
+export function packNode(node: Node): Buffer {
+  return pack(encodeNode(node));
+}
+
+/** Makes bytes of `packNode` those of the same node with this `linked`. The kind is their second byte, whatever the node. */
+export function setLinkedBit(packed: Uint8Array, linked: boolean): void {
+  packed[1] = (packed[1]! & (LINKED - 1)) | (linked ? LINKED : 0);
 }
 
 /** @throws {StoreError} FORMAT_INVALID for everything that `encodeNode` does not make */

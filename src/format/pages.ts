@@ -5,7 +5,7 @@ import { comparePaths, isEntryPath } from "../model/name.ts";
 import type { Name } from "../model/name.ts";
 import { PAGE_REFS, sumOf, totalsOf } from "../model/node.ts";
 import type { DirectoryNode, Node, Totals } from "../model/node.ts";
-import { decodeDirectory, decodeNode, encodeNode, encodeRef, TupleReader } from "./node.ts";
+import { decodeDirectory, decodeNode, encodeNode, encodeRef, packNode, TupleReader } from "./node.ts";
 import { pack, unpack } from "./packing.ts";
 import { FORMAT_VERSION, requireVersion } from "./record.ts";
 
@@ -46,9 +46,20 @@ export interface TreeRecord {
   readonly links: Digest | null;
 }
 
-export function encodeDirectoryLeaf(rows: Iterable<readonly [Name, Node]>): Buffer {
-  return pack([FORMAT_VERSION, "directory", 0, Array.from(rows, ([name, node]) => [name, encodeNode(node)])]);
+/** @param rows a node may be the bytes that `packNode` makes of it */
+export function encodeDirectoryLeaf(rows: Iterable<readonly [Name, Node | Uint8Array]>): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const [name, node] of rows) parts.push(ROW, pack(name), node instanceof Uint8Array ? node : packNode(node));
+  const head = [FORMAT_VERSION, "directory", 0].map(pack);
+  return Buffer.concat([arrayHead(4), ...head, arrayHead(parts.length / 3), ...parts]);
 }
+
+/** How MessagePack begins an array of fewer than 2^16 elements. */
+function arrayHead(length: number): Buffer {
+  return length < 16 ? Buffer.of(0x90 | length) : Buffer.of(0xdc, length >>> 8, length & 0xff);
+}
+
+const ROW = arrayHead(2);
 
 export function encodeLinkLeaf(groups: readonly LinkGroup[]): Buffer {
   return pack([FORMAT_VERSION, "links", 0, groups]);

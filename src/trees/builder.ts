@@ -14,22 +14,28 @@ import {
 import type { Name, TreePath } from "../model/name.ts";
 import { EMPTY_LISTING, flawOf, IMPLIED_DIRECTORY } from "../model/node.ts";
 import type { Content, DirectoryNode, Listing, Metadata, Node } from "../model/node.ts";
+import { BuilderRoom } from "./builder-room.ts";
+import { PackedNodes } from "./packed-nodes.ts";
+import type { PackedNode } from "./packed-nodes.ts";
 import { writeDirectory, writeLinks } from "./page-writer.ts";
+import type { DirectoryRow } from "./page-writer.ts";
 import type { Tree, TreeStore } from "./tree-store.ts";
-import { HIDDEN, shownNames, touched, Union } from "./union.ts";
-import type { FileNodeLike, Placed, Shared, Slot, Touched } from "./union.ts";
+import { HIDDEN, isTouched, NO_ENTRIES, setEntry, shownNames, touched, Union } from "./union.ts";
+import type { Placed, Shared, Slot, Touched } from "./union.ts";
 
 /**
  * Turns a stream of raw changes, over a base tree or over nothing, into a tree.
  *
  * It is the union mount in memory: what the stream put lies over the base, which is read only where the stream went.
- * So it costs what changed, not what is there; memory about 400 bytes per entry put. Hard links are names of one
- * object here, which makes every order of puts and links come out as it would on a file system.
+ * So it costs what changed, not what is there; memory about 150 bytes per entry put, and bounded by `BuilderRoom`. Hard links are
+ * names of one object here, which makes every order of puts and links come out as it would on a file system.
  */
 export class TreeBuilder {
   readonly #store: TreeStore;
   readonly #base: Tree | undefined;
   readonly #union: Union;
+  readonly #room = new BuilderRoom();
+  readonly #packed = new PackedNodes(this.#room);
   /** Files of the base that the stream linked to, by path; of a group, by its first path. */
   readonly #adopted = new Map<TreePath, Shared>();
   #anyShared = false;
@@ -47,7 +53,7 @@ export class TreeBuilder {
 
   /**
    * @throws {StoreError} SOURCE_INVALID if the change cannot be: a put or link below a file, a link to nothing or to a
-   *   directory, a name or node that no file system has, a path above `MAX_PATH_BYTES`
+   *   directory, a name or node that no file system has, a path above `MAX_PATH_BYTES`; UNSUPPORTED if there is no room for it
    */
   apply(change: RawChange): void {
     const { path } = change;
@@ -75,12 +81,12 @@ export class TreeBuilder {
     }
   }
 
-  /** Writes what is new of the tree. The builder is used up. */
+  /** Writes what is new of the tree. The builder is used up. @throws {StoreError} UNSUPPORTED for what no page holds */
   finish(): Tree {
     let placed = this.#union.place();
     const { groups, relinked } = this.#settleLinks(placed);
     if (relinked.size > 0) {
-      for (const [path, node] of relinked) this.#set(path, node);
+      for (const [path, node] of relinked) this.#set(path, this.#packed.add(node));
       placed = this.#union.place();
     }
     const root = this.#writeDirectories(placed);
@@ -91,20 +97,24 @@ export class TreeBuilder {
     const node = this.#settled(path, raw);
     const flaw = flawOf(node);
     if (flaw !== undefined) throw invalid(path, flaw);
-    if (node.type !== "directory") this.#set(path, node);
-    else this.#putDirectory(path).metadata = node;
+    if (node.type !== "directory") this.#set(path, this.#packed.add(node));
+    else this.#putDirectory(path).metadata = this.#packed.add(node);
   }
 
   #putDirectory(path: TreePath): Touched {
     if (path === ROOT) return this.#union.root;
     const slot = this.#made(parentPath(path)).entries.get(baseName(path));
-    const directory = slot?.type === "touched" ? slot : touched(slot !== undefined);
+    const directory = isTouched(slot) ? slot : this.#touched(slot !== undefined);
     directory.exists = true;
     if (directory !== slot) this.#set(path, directory);
     return directory;
   }
 
-  // `linked` stands before the spread: V8 would keep `{ ...raw, linked }` as a hash table, of 490 bytes instead of 180.
+  #touched(hidden: boolean): Touched {
+    this.#room.takeHeap(DIRECTORY_HEAP_BYTES);
+    return touched(hidden);
+  }
+
   #settled(path: TreePath, raw: RawNode): Node {
     if (raw.type === "directory") return { linked: false, listing: EMPTY_LISTING, ...raw };
     if (raw.type !== "file") return { linked: false, ...raw };
@@ -131,24 +141,28 @@ export class TreeBuilder {
     const place = this.#union.resolve(splitPath(parentPath(path)));
     const name = baseName(path);
     const slot = place.directory?.entries.get(name);
-    if (slot?.type === "shared") return slot;
-    if (slot?.type === "hidden") return undefined;
-    if (slot?.type === "touched") {
-      if (slot.hidden || this.#union.shows(slot, place, name)) return undefined;
-    } else if (slot !== undefined) {
-      const shared: Shared = { type: "shared", node: slot, names: [] };
-      place.directory?.entries.set(name, shared);
+    if (typeof slot === "number") {
+      const shared = this.#shared(slot);
+      if (place.directory !== undefined) setEntry(place.directory, name, shared);
       return shared;
     }
+    if (slot?.type === "shared") return slot;
+    if (slot?.type === "hidden") return undefined;
+    if (slot !== undefined && (slot.hidden || this.#union.shows(slot, place, name))) return undefined;
     const node = this.#union.inBase(place, name);
     if (node === undefined || node.type === "directory") return undefined;
     return this.#adopt(joinPath(place.lower?.path ?? ROOT, name), node);
   }
 
-  #adopt(path: TreePath, node: FileNodeLike): Shared {
+  #shared(node: PackedNode): Shared {
+    this.#room.takeHeap(SHARED_HEAP_BYTES);
+    return { type: "shared", node, names: [] };
+  }
+
+  #adopt(path: TreePath, node: Node): Shared {
     const key = (node.linked && this.#base && this.#store.linkMap(this.#base).get(path)?.[0]) || path;
     let shared = this.#adopted.get(key);
-    if (shared === undefined) this.#adopted.set(key, (shared = { type: "shared", node, names: [] }));
+    if (shared === undefined) this.#adopted.set(key, (shared = this.#shared(this.#packed.add(node))));
     return shared;
   }
 
@@ -157,13 +171,22 @@ export class TreeBuilder {
     const parent = this.#directory(parentPath(path));
     const name = requireName(path);
     const slot = parent?.entries.get(name);
-    if (slot === undefined) parent?.entries.set(name, HIDDEN);
-    else if (slot.type === "touched") slot.hidden = true;
+    if (slot === undefined && parent !== undefined) this.#enter(parent, name, HIDDEN);
+    else if (isTouched(slot)) slot.hidden = true;
   }
 
   #set(path: TreePath, slot: Slot): void {
     if (path === ROOT) throw invalid(path, "the root is no directory");
-    this.#made(parentPath(path)).entries.set(requireName(path), slot);
+    this.#enter(this.#made(parentPath(path)), requireName(path), slot);
+  }
+
+  #enter(directory: Touched, name: Name, slot: Slot): void {
+    if (!directory.entries.has(name)) {
+      this.#room.takeHeap(NAME_HEAP_BYTES + name.length);
+      if (directory.entries.size === MAX_ENTRIES)
+        throw invalid(name, `is in a directory of above ${MAX_ENTRIES} entries`);
+    }
+    setEntry(directory, name, slot);
   }
 
   /** The directory at `path`, which the stream has now. */
@@ -184,10 +207,10 @@ export class TreeBuilder {
     for (const name of end === path.length ? [] : splitPath(path.slice(end === 0 ? 0 : end + 1))) {
       end += name.length + (end === 0 ? 0 : 1);
       let next = directory.entries.get(name);
-      if (next === undefined || next.type === "hidden") {
-        next = touched(next !== undefined);
-        directory.entries.set(requireName(path.slice(0, end)), next);
-      } else if (next.type !== "touched") {
+      if (next === undefined || next === HIDDEN) {
+        next = this.#touched(next !== undefined);
+        this.#enter(directory, requireName(path.slice(0, end)), next);
+      } else if (!isTouched(next)) {
         return undefined;
       }
       directory = next;
@@ -201,10 +224,10 @@ export class TreeBuilder {
    *
    * @returns the result's groups, and the names of the base whose bit is another now
    */
-  #settleLinks(placed: readonly Placed[]): { groups: LinkGroup[]; relinked: Map<TreePath, FileNodeLike> } {
+  #settleLinks(placed: readonly Placed[]): { groups: LinkGroup[]; relinked: Map<TreePath, Node> } {
     const groups: LinkGroup[] = [];
-    const relinked = new Map<TreePath, FileNodeLike>();
-    const inodes = this.#anyShared ? sharedNames(placed) : new Set<Shared>();
+    const relinked = new Map<TreePath, Node>();
+    const inodes = this.#anyShared ? this.#sharedNames(placed) : new Set<Shared>();
     if (this.#base !== undefined && (this.#base.links !== null || this.#adopted.size > 0)) {
       const shown = shownNames(this.#union.baseDirectory(ROOT), placed);
       for (const group of this.#baseGroups(this.#base)) {
@@ -221,11 +244,26 @@ export class TreeBuilder {
     }
     for (const inode of inodes) {
       const linked = inode.names.length > 1;
-      inode.node = { ...inode.node, linked };
+      this.#packed.setLinked(inode.node, linked);
       if (linked) groups.push(inode.names.sort(comparePaths));
     }
     groups.sort((a, b) => comparePaths(a[0] ?? ROOT, b[0] ?? ROOT));
     return { groups, relinked };
+  }
+
+  /** Gives each file of the stream that a link was made to its names. */
+  #sharedNames(placed: readonly Placed[]): Set<Shared> {
+    const inodes = new Set<Shared>();
+    for (const { path, directory } of placed) {
+      for (const [name, slot] of directory.entries) {
+        if (typeof slot === "number" || slot.type !== "shared") continue;
+        // Of a deep directory the path is long, and each name has its own.
+        this.#room.takeHeap(path.length);
+        slot.names.push(joinPath(path, name));
+        inodes.add(slot);
+      }
+    }
+    return inodes;
   }
 
   /** Those of the link table, and each file without others that the stream linked to. */
@@ -235,7 +273,7 @@ export class TreeBuilder {
     for (const path of this.#adopted.keys()) if (!links.has(path)) yield [path];
   }
 
-  #baseFile(path: TreePath): FileNodeLike {
+  #baseFile(path: TreePath): Exclude<Node, DirectoryNode> {
     const node = this.#base && this.#store.lookup(this.#base, path);
     if (node !== undefined && node.type !== "directory") return node;
     const reason = `its link table names ${quoted(path)}, which is no file`;
@@ -244,51 +282,37 @@ export class TreeBuilder {
 
   /** Writes children before parents. */
   #writeDirectories(placed: readonly Placed[]): DirectoryNode {
-    const written = new Map<Touched, DirectoryNode>();
+    let root: DirectoryNode | undefined;
     for (let i = placed.length - 1; i >= 0; i--) {
       const { directory, lower } = placed[i]!;
-      const shown = directory.opaque ? EMPTY_LISTING : (lower?.node.listing ?? EMPTY_LISTING);
-      const listing =
-        directory.entries.size === 0
-          ? shown
-          : writeDirectory(this.#store.nodes, this.#mergedRows(shown, directory.entries, written));
-      written.set(directory, asDirectory(directory.metadata ?? lower?.node ?? IMPLIED_DIRECTORY, listing));
-      directory.entries = new Map();
+      const { entries, metadata, opaque } = directory;
+      const shown = opaque ? EMPTY_LISTING : (lower?.node.listing ?? EMPTY_LISTING);
+      const listing = entries.size === 0 ? shown : writeDirectory(this.#store.nodes, this.#rows(shown, entries));
+      const own = metadata === undefined ? (lower?.node ?? IMPLIED_DIRECTORY) : this.#packed.get(metadata);
+      root = asDirectory(own, listing);
+      directory.written = this.#packed.add(root);
+      directory.entries = NO_ENTRIES;
     }
-    return written.get(this.#union.root)!;
+    return root!;
   }
 
-  #mergedRows(
-    lower: Listing,
-    entries: ReadonlyMap<Name, Slot>,
-    written: Map<Touched, DirectoryNode>,
-  ): (readonly [Name, Node])[] {
-    const rows: (readonly [Name, Node])[] = [];
-    for (const row of this.#store.entries(lower)) if (!entries.has(row[0])) rows.push(row);
-    for (const [name, slot] of entries) {
-      if (slot.type === "hidden") continue;
-      if (slot.type === "shared") rows.push([name, slot.node]);
-      else if (slot.type !== "touched") rows.push([name, slot]);
-      else {
-        rows.push([name, written.get(slot)!]);
-        written.delete(slot);
-      }
+  /** What shows of a directory of the base, and the stream's entries over it. */
+  *#rows(lower: Listing, entries: ReadonlyMap<Name, Slot>): Generator<DirectoryRow> {
+    const names = [...entries.keys()].sort();
+    let next = 0;
+    for (const row of this.#store.entries(lower)) {
+      for (; next < names.length && names[next]! < row[0]; next++) yield* this.#row(names[next]!, entries);
+      if (!entries.has(row[0])) yield row;
     }
-    return rows.sort(([a], [b]) => (a < b ? -1 : 1));
+    for (; next < names.length; next++) yield* this.#row(names[next]!, entries);
   }
-}
 
-/** Gives each file of the stream that a link was made to its names. */
-function sharedNames(placed: readonly Placed[]): Set<Shared> {
-  const inodes = new Set<Shared>();
-  for (const { path, directory } of placed) {
-    for (const [name, slot] of directory.entries) {
-      if (slot.type !== "shared") continue;
-      slot.names.push(joinPath(path, name));
-      inodes.add(slot);
-    }
+  *#row(name: Name, entries: ReadonlyMap<Name, Slot>): Generator<DirectoryRow> {
+    const slot = entries.get(name)!;
+    if (typeof slot !== "number" && slot.type === "hidden") return;
+    const packed = typeof slot === "number" ? slot : slot.type === "shared" ? slot.node : slot.written!;
+    yield [name, this.#packed.encoded(packed)];
   }
-  return inodes;
 }
 
 function asDirectory(metadata: Metadata, listing: Listing): DirectoryNode {
@@ -311,6 +335,15 @@ function requireName(path: TreePath): Name {
 
 /** V8 copies shorter ones. */
 const SHORTEST_SLICE = 13;
+
+/** A Map has no more. */
+const MAX_ENTRIES = 2 ** 24 - 1;
+
+// What V8 takes for each, with what `finish` needs: an entry of a Map and its string; a `Touched`, its Map and its path; a `Shared` and
+// its names.
+const NAME_HEAP_BYTES = 90;
+const DIRECTORY_HEAP_BYTES = 250;
+const SHARED_HEAP_BYTES = 300;
 
 function invalid(path: TreePath, reason: string): StoreError {
   const shown = path === ROOT ? "/" : displayName(path.slice(0, SHOWN_PATH_BYTES));

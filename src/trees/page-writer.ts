@@ -1,17 +1,24 @@
 import type { Nodes } from "../chunks/node-store.ts";
+import { StoreError } from "../errors.ts";
 import { digestBytesOf } from "../format/blake3.ts";
 import { encodeDirectoryLeaf, encodeIndex, encodeLinkLeaf } from "../format/pages.ts";
 import type { IndexRow } from "../format/pages.ts";
 import type { LinkGroup } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
+import { displayName } from "../model/name.ts";
 import type { Name } from "../model/name.ts";
 import { EMPTY_LISTING, sumOf, totalsOf } from "../model/node.ts";
 import type { Listing, Node } from "../model/node.ts";
+import type { EncodedNode } from "./packed-nodes.ts";
 
 /** Rows that stand on one page, however their keys hash. */
 const SMALL_ROWS = 256;
 /** No page is longer. Keys whose hashes never end a page are made on purpose: they must not give a page of 10^6 rows. */
 const MAX_ROWS = 4096;
+/** What a packet of a stream takes. Only extended attributes, and hard links by the million, make pages as large. */
+const MAX_PAGE_BYTES = 64 << 20;
+
+export type DirectoryRow = readonly [Name, Node | EncodedNode];
 
 /**
  * Writes a directory as pages.
@@ -20,16 +27,26 @@ const MAX_ROWS = 4096;
  * rows of these pages again at 16 zero bits, and so on. So where pages end depends on the keys alone: a change of
  * one entry rewrites one leaf and the index above it, and the same entries always make the same pages.
  *
- * @param rows in byte order, names unique
+ * @param rows in byte order, names unique; of a leaf's rows all are in memory
+ * @throws {StoreError} UNSUPPORTED for rows that no page holds
  */
-export function writeDirectory(nodes: Nodes, rows: readonly (readonly [Name, Node])[]): Listing {
-  if (rows.length === 0) return EMPTY_LISTING;
-  const leaf = (part: readonly (readonly [Name, Node])[]): IndexRow => ({
-    lastKey: part.at(-1)?.[0] ?? "",
-    page: nodes.put(encodeDirectoryLeaf(part)),
-    ...sumOf(part.map(([, node]) => totalsOf(node))),
-  });
-  const top = writeLevels(nodes, "directory", cut(rows, 0, ([name]) => name).map(leaf));
+export function writeDirectory(nodes: Nodes, rows: Iterable<DirectoryRow>): Listing {
+  const leaf = (part: readonly DirectoryRow[]): IndexRow => {
+    const lastKey = part.at(-1)?.[0] ?? "";
+    const bytes = part.reduce((sum, [, node]) => sum + ("totals" in node ? node.bytes.length : 0), 0);
+    if (bytes > MAX_PAGE_BYTES) throw tooLarge(lastKey);
+    return {
+      lastKey,
+      page: nodes.put(encodeDirectoryLeaf(part.map(([name, node]) => [name, "totals" in node ? node.bytes : node]))),
+      ...sumOf(part.map(([, node]) => ("totals" in node ? node.totals : totalsOf(node)))),
+    };
+  };
+  const leaves = Array.from(
+    cut(rows, 0, ([name]) => name),
+    leaf,
+  );
+  if (leaves.length === 0) return EMPTY_LISTING;
+  const top = writeLevels(nodes, "directory", leaves);
   return { root: top.page, entries: top.entries, bytes: top.bytes };
 }
 
@@ -37,46 +54,73 @@ export function writeDirectory(nodes: Nodes, rows: readonly (readonly [Name, Nod
  * Writes the table of hard-link groups as pages, keyed by first path.
  *
  * @param groups in canonical order of their first paths
+ * @throws {StoreError} UNSUPPORTED for groups that no page holds
  */
 export function writeLinks(nodes: Nodes, groups: readonly LinkGroup[]): Digest | null {
   if (groups.length === 0) return null;
-  const leaf = (part: readonly LinkGroup[]): IndexRow => ({
-    lastKey: part.at(-1)?.[0] ?? "",
-    page: nodes.put(encodeLinkLeaf(part)),
-    entries: part.length,
-    bytes: 0,
-  });
-  return writeLevels(nodes, "links", cut(groups, 0, (group) => group[0] ?? "").map(leaf)).page;
+  const leaf = (part: readonly LinkGroup[]): IndexRow => {
+    const lastKey = part.at(-1)?.[0] ?? "";
+    const bytes = part.reduce((sum, group) => group.reduce((s, path) => s + path.length, sum), 0);
+    if (bytes > MAX_PAGE_BYTES) throw tooLarge(lastKey);
+    return { lastKey, page: nodes.put(encodeLinkLeaf(part)), entries: part.length, bytes: 0 };
+  };
+  return writeLevels(
+    nodes,
+    "links",
+    Array.from(
+      cut(groups, 0, (group) => group[0] ?? ""),
+      leaf,
+    ),
+  ).page;
 }
+
+function tooLarge(lastKey: string): StoreError {
+  const shown = displayName(lastKey.slice(0, SHOWN_KEY_BYTES));
+  return new StoreError("UNSUPPORTED", {
+    what: `a page of a tree above ${MAX_PAGE_BYTES / 2 ** 20} MiB, that which ends with "${shown}"`,
+    hint: "leave out what has so many hard links, or so large extended attributes",
+  });
+}
+
+const SHOWN_KEY_BYTES = 1024;
 
 function writeLevels(nodes: Nodes, kind: "directory" | "links", pages: readonly IndexRow[]): IndexRow {
   let level = 0;
   while (pages.length > 1) {
     level++;
-    pages = cut(pages, level, (row) => row.lastKey).map((part) => ({
-      lastKey: part.at(-1)?.lastKey ?? "",
-      page: nodes.put(encodeIndex(kind, level, part)),
-      ...sumOf(part),
-    }));
+    pages = Array.from(
+      cut(pages, level, (row) => row.lastKey),
+      (part) => ({
+        lastKey: part.at(-1)?.lastKey ?? "",
+        page: nodes.put(encodeIndex(kind, level, part)),
+        ...sumOf(part),
+      }),
+    );
   }
   const [top] = pages;
   if (top === undefined) throw new Error("no rows to write");
   return top;
 }
 
-function cut<Row>(rows: readonly Row[], level: number, keyOf: (row: Row) => string): Row[][] {
-  if (rows.length <= SMALL_ROWS) return [[...rows]];
-  const parts: Row[][] = [];
+function* cut<Row>(rows: Iterable<Row>, level: number, keyOf: (row: Row) => string): Generator<Row[]> {
   let part: Row[] = [];
+  /** Where pages end is asked only once there is more than one page. */
+  let small: Row[] | undefined = [];
   for (const row of rows) {
-    part.push(row);
-    if (part.length === MAX_ROWS || endsPage(keyOf(row), level)) {
-      parts.push(part);
+    if (small !== undefined) {
+      small.push(row);
+      if (small.length <= SMALL_ROWS) continue;
+    }
+    for (const each of small ?? [row]) {
+      part.push(each);
+      if (part.length < MAX_ROWS && !endsPage(keyOf(each), level)) continue;
+      yield part;
       part = [];
     }
+    small = undefined;
   }
-  if (part.length > 0) parts.push(part);
-  return parts;
+  part = small ?? part;
+  if (part.length > 0) yield part;
 }
 
 function endsPage(key: string, level: number): boolean {

@@ -1,16 +1,14 @@
 import type { LinkGroup } from "../model/change.ts";
 import { joinPath, ROOT, splitPath } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
-import type { DirectoryNode, Metadata, Node } from "../model/node.ts";
+import type { DirectoryNode, Node } from "../model/node.ts";
+import type { PackedNode } from "./packed-nodes.ts";
 import type { Tree, TreeStore } from "./tree-store.ts";
-
-/** A node that is no directory. */
-export type FileNodeLike = Exclude<Node, DirectoryNode>;
 
 /** A file of the stream that may have several names: a slot for each. */
 export interface Shared {
   readonly type: "shared";
-  node: FileNodeLike;
+  readonly node: PackedNode;
   /** Filled in at the end: until then a name can still be covered. */
   names: TreePath[];
 }
@@ -26,13 +24,18 @@ export interface Touched {
   opaque: boolean;
   /** The base's directory to merge with, instead of that of this path. */
   redirect: TreePath | undefined;
-  metadata: Metadata | undefined;
-  entries: Map<Name, Slot>;
+  /** A directory without entries. */
+  metadata: PackedNode | undefined;
+  /** What the result has of it, once it is written. */
+  written: PackedNode | undefined;
+  /** To be changed by `setEntry`. */
+  entries: ReadonlyMap<Name, Slot>;
 }
 
 /** A whiteout over an entry of the base. */
 export const HIDDEN = { type: "hidden" } as const;
-export type Slot = FileNodeLike | Shared | Touched | typeof HIDDEN;
+/** A number is that of a node that is no directory, and has no other names yet. */
+export type Slot = PackedNode | Shared | Touched | typeof HIDDEN;
 
 export function touched(hidden: boolean): Touched {
   return {
@@ -42,8 +45,21 @@ export function touched(hidden: boolean): Touched {
     opaque: false,
     redirect: undefined,
     metadata: undefined,
-    entries: new Map(),
+    written: undefined,
+    entries: NO_ENTRIES,
   };
+}
+
+/** An empty Map takes 200 bytes, and most directories that a hostile archive has are empty. */
+export const NO_ENTRIES: ReadonlyMap<Name, Slot> = new Map();
+
+export function setEntry(directory: Touched, name: Name, slot: Slot): void {
+  if (directory.entries === NO_ENTRIES) directory.entries = new Map();
+  (directory.entries as Map<Name, Slot>).set(name, slot);
+}
+
+export function isTouched(slot: Slot | undefined): slot is Touched {
+  return typeof slot === "object" && slot.type === "touched";
 }
 
 /** A directory of the base. One object for each, however often it is come upon. */
@@ -98,7 +114,7 @@ export class Union {
       const slot: Slot | undefined = directory?.entries.get(name);
       if (directory?.opaque) lower = undefined;
       if (slot === undefined) lower = this.#below(lower, name);
-      else if (slot.type === "touched") lower = this.#lowerOf(slot, lower, name);
+      else if (isTouched(slot)) lower = this.#lowerOf(slot, lower, name);
       else return NOWHERE;
       directory = slot;
     }
@@ -124,12 +140,12 @@ export class Union {
     for (const { path, directory, lower } of placed) {
       const shown = directory.opaque ? undefined : lower;
       for (const [name, slot] of directory.entries) {
-        if (slot.type !== "touched") continue;
+        if (!isTouched(slot)) continue;
         const below = this.#lowerOf(slot, shown, name);
         if (slot.exists || below !== undefined)
           placed.push({ path: joinPath(path, name), directory: slot, lower: below });
-        else if (slot.hidden) directory.entries.set(name, HIDDEN);
-        else directory.entries.delete(name);
+        else if (slot.hidden) setEntry(directory, name, HIDDEN);
+        else (directory.entries as Map<Name, Slot>).delete(name);
       }
     }
     return placed;
