@@ -13,7 +13,7 @@ export interface StoreErrorDetails {
   REFUSED: { reason: string; hint?: string };
   STORE_MISSING: { directory: string };
   STORE_LOCKED: { directory: string; owner?: string; waitedSeconds: number };
-  FORMAT_INVALID: { record: string; reason: string };
+  FORMAT_INVALID: { record: string; reason: string; hint?: string };
   FORMAT_NEWER: { record: string; version: number; supported: number };
   CHUNK_MISSING: { digest: string };
   CHUNK_CORRUPT: { digest: string; actual: string };

@@ -1,5 +1,6 @@
 import { Level } from "level";
 import { asStoreError, errnoOf, PosixError, StoreError } from "../errors.ts";
+import { FSCK, requireIntact } from "./intact.ts";
 
 export type Operation =
   | { readonly type: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
@@ -38,6 +39,8 @@ export async function openDatabase(
   directory: string,
   { create, writeBufferBytes }: DatabaseOptions,
 ): Promise<Database> {
+  // Before LevelDB takes what it finds for all that there was.
+  if (!create) requireIntact(directory);
   // Level's types leave out what browsers lack: getSync, compactRange. On Node it is ClassicLevel.
   const db = new Level(directory, BYTES) as unknown as Database;
   try {
@@ -61,7 +64,7 @@ export async function openDatabase(
     if (failure !== undefined) throw asStoreError(failure, `opening ${directory}`);
     throw new StoreError(
       "FORMAT_INVALID",
-      { record: directory, reason: `LevelDB cannot open it: ${cause?.message ?? String(error)}` },
+      { record: directory, reason: `LevelDB cannot open it: ${cause?.message ?? String(error)}`, hint: FSCK },
       { cause: error },
     );
   }

@@ -1,7 +1,17 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { StoreError } from "../errors.ts";
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
+import { errnoOf, StoreError } from "../errors.ts";
+import { maskedCrc } from "./crc32c.ts";
 import { readLog } from "./log-format.ts";
-import { versionIn } from "./manifest.ts";
+import { versionIn } from "./version.ts";
 
 /**
  * Looks whether a database is as LevelDB left it. LevelDB notices a table that is gone; of a log or a MANIFEST that is damaged or cut
@@ -25,10 +35,11 @@ export function requireIntact(directory: string): void {
     const log = read(name);
     if (log === undefined) throw invalid(name, "is lost");
     const { records, badAt, isTorn } = readLog(log);
-    const leftBytes = left.get(name);
+    const leftBytes = left.get(name) ?? 0;
+    if (log.length < leftBytes) throw invalid(name, `has lost its end`);
     // What was closed is whole, to its end.
-    if (leftBytes !== undefined && log.length < leftBytes) throw invalid(name, `has lost its end`);
-    if (badAt !== undefined && !(isTorn && leftBytes === undefined)) throw invalid(name, `is damaged at byte ${badAt}`);
+    const mayBeTorn = log.length !== leftBytes;
+    if (badAt !== undefined && !(isTorn && mayBeTorn)) throw invalid(name, `is damaged at byte ${badAt}`);
     return records;
   };
   const { log: firstLog = 0 } = versionIn(records(manifestName));
@@ -44,22 +55,42 @@ export function requireIntact(directory: string): void {
  * nothing, and what stands there is of logs that are gone.
  */
 export function writeLeft(directory: string): void {
-  const names = readdirSync(directory).filter((name) => /^([0-9]+\.log|MANIFEST-[0-9]+)$/.test(name));
-  const rows = names.map((name) => `${name} ${statSync(`${directory}/${name}`).size}\n`);
   try {
-    writeFileSync(`${directory}/${LEFT}`, rows.join(""), { mode: 0o600 });
-  } catch {
-    // On a full disk or a read-only one nothing is said, or no part of it.
-    rmSync(`${directory}/${LEFT}`, { force: true });
+    const names = readdirSync(directory).filter((name) => /^([0-9]+\.log|MANIFEST-[0-9]+)$/.test(name));
+    const rows = names.map((name) => `${name} ${syncedSize(`${directory}/${name}`)}\n`).join("");
+    writeFileSync(`${directory}/${LEFT}`, `${rows}${checkOf(rows)}\n`, { mode: 0o600 });
+  } catch (error) {
+    // On a full disk or a read-only one nothing is said.
+    if (errnoOf(error) === undefined) throw error;
+  }
+}
+
+/** A power cut must not take what was said to be there. */
+function syncedSize(file: string): number {
+  const fd = openSync(file, "r");
+  try {
+    const { size } = fstatSync(fd);
+    if (size > 0) fdatasyncSync(fd);
+    return size;
+  } finally {
+    closeSync(fd);
   }
 }
 
 function readLeft(directory: string): ReadonlyMap<string, number> {
   const left = new Map<string, number>();
   if (!existsSync(`${directory}/${LEFT}`)) return left;
-  for (const [, name = "", size] of readFileSync(`${directory}/${LEFT}`, "latin1").matchAll(/^(\S+) ([0-9]+)$/gm))
+  const [, rows = "", check] = /^([^]*\n)([0-9]+)\n$/.exec(readFileSync(`${directory}/${LEFT}`, "latin1")) ?? [];
+  if (check !== checkOf(rows)) return left;
+  for (const row of rows.split("\n")) {
+    const [name = "", size] = row.split(" ");
     left.set(name, Number(size));
+  }
   return left;
+}
+
+function checkOf(rows: string): string {
+  return String(maskedCrc(Buffer.from(rows, "latin1")));
 }
 
 /** LevelDB leaves files alone whose names are none of its own. */

@@ -4,9 +4,13 @@ import { roomAt, StoreError } from "../errors.ts";
 import { openDatabase, systemFailure } from "./database.ts";
 import type { Database, IteratorOptions, Operation } from "./database.ts";
 import { asError, asWritingError, look, MAKE_ROOM, openOrLook } from "./look.ts";
+import { writeLeft } from "./intact.ts";
 import type { Opened } from "./look.ts";
 import type { Shadow } from "./shadow.ts";
+import { damagedTables } from "./table-check.ts";
+import type { FileDamage } from "./table-check.ts";
 import { Tables } from "./tables.ts";
+import type { ValuePlace } from "./tables.ts";
 
 export { isDatabaseError, isUnreadable } from "./database.ts";
 export type { Operation } from "./database.ts";
@@ -101,6 +105,16 @@ export class Kv implements AsyncDisposable {
    */
   getPartSync(key: Uint8Array, start: number, length: number, room?: Uint8Array): Uint8Array | undefined {
     return this.#tables.read(key, start, length, room) ?? this.getSync(key)?.subarray(start, start + length);
+  }
+
+  /** Where a value is, if that is certain. @throws as `getPartSync` */
+  placeSync(key: Uint8Array): ValuePlace | undefined {
+    return this.#tables.locate(key);
+  }
+
+  /** Its files that are not as LevelDB wrote them, of those that hold what is no longer in its log. See `damagedTables`. */
+  damagedFiles(depth: "blocks" | "frames"): Iterable<FileDamage> {
+    return damagedTables(this.#shadow?.path ?? this.#path ?? "", depth);
   }
 
   /** In order of keys, over the state at the time of the call. */
@@ -311,6 +325,7 @@ export class Kv implements AsyncDisposable {
       await db.close();
       shadow?.[Symbol.dispose]();
     }
+    if (path !== undefined && this.#shadow === undefined) writeLeft(path);
     if (path !== undefined) openPaths.delete(path);
   }
 }

@@ -11,6 +11,11 @@ interface Place {
   readonly length: number;
 }
 
+/** The same, for whoever opens the file himself. It is a table's, which never changes, and may be gone. */
+export interface ValuePlace extends Omit<Place, "fd"> {
+  readonly file: string;
+}
+
 /**
  * Reads large values out of LevelDB's table files, by pread(2).
  *
@@ -54,6 +59,13 @@ export class Tables implements Disposable {
     const there = Math.max(Math.min(length, place.length - start), 0);
     const bytes = there <= (room?.length ?? -1) ? room!.subarray(0, there) : Buffer.allocUnsafeSlow(there);
     return readSync(place.fd, bytes, 0, there, place.position + start) === there ? bytes : undefined;
+  }
+
+  /** Where a value is, for another thread. @returns undefined if LevelDB has to be asked */
+  locate(key: Uint8Array): ValuePlace | undefined {
+    const place = this.#find(byteString(key));
+    if (place === undefined || this.#open === undefined) return undefined;
+    return { file: this.#file(this.#open.number), position: place.position, length: place.length };
   }
 
   /** Of the keys that it was told of. A byte string; "" if there was none. */
@@ -129,10 +141,14 @@ export class Tables implements Disposable {
   /** The last one stays open: whoever reads in order gets the kernel's read-ahead. */
   #opened(number: string): number {
     if (this.#open?.number === number) return this.#open.fd;
-    const fd = openSync(`${this.#directory}/${number.padStart(6, "0")}.ldb`, "r");
+    const fd = openSync(this.#file(number), "r");
     this.#close();
     this.#open = { number, fd };
     return fd;
+  }
+
+  #file(number: string): string {
+    return `${this.#directory}/${number.padStart(6, "0")}.ldb`;
   }
 
   #close(): void {

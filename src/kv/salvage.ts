@@ -1,0 +1,38 @@
+import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { Level } from "level";
+import { openDatabase } from "./database.ts";
+
+/**
+ * Makes of what is left of a database a new one at `target`, which may be there only as a leftover. Nothing is changed in `directory`;
+ * of a directory that is gone the new one holds nothing.
+ *
+ * What can be read of tables and logs is in it, and it may hold what was deleted, or older values of keys that were written again, if
+ * that is what is left. So no record of it is to be believed that does not prove itself.
+ *
+ * @param options.isWrittenOnce no key was ever written twice: then tables stay as they are
+ */
+export async function salvage(
+  directory: string,
+  target: string,
+  { writeBufferBytes, isWrittenOnce }: { readonly writeBufferBytes: number; readonly isWrittenOnce: boolean },
+): Promise<void> {
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { mode: 0o700 });
+  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+    // LevelDB never changes a table; it moves away what it cannot read, and makes tables of logs.
+    if (/^[0-9]+\.(ldb|sst)$/.test(name)) linkSync(`${directory}/${name}`, `${target}/${name}`);
+    if (/^[0-9]+\.log$/.test(name)) copyFileSync(`${directory}/${name}`, `${target}/${name}`);
+  }
+  await (Level as unknown as { repair(location: string): Promise<void> }).repair(target);
+  const db = await openDatabase(target, { create: false, writeBufferBytes });
+  try {
+    // All tables are in the first level now, where a lookup takes the newest file for the newest value. Merging goes by the numbers
+    // of writes.
+    if (!isWrittenOnce) await db.compactRange(FIRST_KEY, LAST_KEY);
+  } finally {
+    await db.close();
+  }
+}
+
+const FIRST_KEY = new Uint8Array([0x00]);
+const LAST_KEY: Uint8Array = new Uint8Array(64).fill(0xff);

@@ -1,0 +1,110 @@
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { errnoOf } from "../errors.ts";
+import { maskedCrc } from "./crc32c.ts";
+import { readLog } from "./log-format.ts";
+import { Varints } from "./table-format.ts";
+import { versionIn } from "./version.ts";
+
+/** What of LevelDB's files is not as it was written. */
+export interface FileDamage {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/**
+ * Looks through the tables of a database that is open. LevelDB has a sum over each block, and does not look at it.
+ *
+ * @param depth `blocks` reads all bytes; `frames` those of each table's index, and of each block what is not its values: these are
+ *   proven by others
+ */
+export function* damagedTables(directory: string, depth: "blocks" | "frames"): Generator<FileDamage> {
+  const current = readFileSync(`${directory}/CURRENT`, "latin1").trim();
+  const { tables } = versionIn(readLog(readFileSync(`${directory}/${current}`)).records);
+  for (const [number, sizeBytes] of tables) {
+    const file = `${directory}/${String(number).padStart(6, "0")}.ldb`;
+    try {
+      const reason = damageIn(file, sizeBytes, depth);
+      if (reason !== undefined) yield { file, reason };
+    } catch (error) {
+      const code = errnoOf(error);
+      if (code === undefined) throw error;
+      yield { file, reason: code === "ENOENT" ? "is lost" : `cannot be read: ${code}` };
+    }
+  }
+}
+
+function damageIn(file: string, sizeBytes: number, depth: "blocks" | "frames"): string | undefined {
+  const fd = openSync(file, "r");
+  try {
+    if (fstatSync(fd).size !== sizeBytes) return `has ${fstatSync(fd).size} bytes of ${sizeBytes}`;
+    const footer = readAt(fd, sizeBytes - FOOTER_BYTES, FOOTER_BYTES);
+    if (footer.readBigUInt64LE(FOOTER_BYTES - 8) !== MAGIC) return "does not end as a table does";
+    const handles = new Varints(footer);
+    const [metaIndex, index] = [handleIn(handles), handleIn(handles)];
+    for (const handle of [metaIndex, index]) if (!isSound(fd, handle, sizeBytes)) return `is damaged at ${handle.at}`;
+    for (const handle of handlesIn(readAt(fd, index.at, index.length))) {
+      const isWell = depth === "blocks" ? isSound(fd, handle, sizeBytes) : hasSoundEnd(fd, handle, sizeBytes);
+      if (!isWell) return `is damaged between bytes ${handle.at} and ${handle.at + handle.length}`;
+    }
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Where a block is, without the type and the sum behind it. */
+interface Handle {
+  readonly at: number;
+  readonly length: number;
+}
+
+function handleIn(varints: Varints): Handle {
+  return { at: varints.next(), length: varints.next() };
+}
+
+/** Of an index block whose sum is right: each entry has its key in full. */
+function* handlesIn(index: Buffer): Generator<Handle> {
+  const end = index.length - 4 - 4 * index.readUInt32LE(index.length - 4);
+  for (const entry = new Varints(index); entry.at < end;) {
+    const [, keyBytes, valueBytes] = [entry.next(), entry.next(), entry.next()];
+    const valueAt = entry.at + keyBytes;
+    yield handleIn(new Varints(index, valueAt));
+    entry.at = valueAt + valueBytes;
+  }
+}
+
+function isSound(fd: number, { at, length }: Handle, sizeBytes: number): boolean {
+  if (at + length + TRAILER_BYTES > sizeBytes) return false;
+  const block = readAt(fd, at, length + TRAILER_BYTES);
+  return maskedCrc(block.subarray(0, length + 1)) === block.readUInt32LE(length + 1);
+}
+
+/** The type, and the list of restart points by which LevelDB finds entries. */
+function hasSoundEnd(fd: number, { at, length }: Handle, sizeBytes: number): boolean {
+  if (at + length + TRAILER_BYTES > sizeBytes || length < 8) return false;
+  const end = readAt(fd, at + length - 4, 5);
+  const restarts = end.readUInt32LE(0);
+  const listBytes = 4 * restarts + 4;
+  if (end[4] !== UNCOMPRESSED || restarts === 0 || restarts > MAX_RESTARTS || listBytes > length) return false;
+  const list = readAt(fd, at + length - listBytes, listBytes - 4);
+  let last = -1;
+  for (let i = 0; i < list.length; i += 4) {
+    const offset = list.readUInt32LE(i);
+    if (offset <= last || offset >= length - listBytes || (i === 0 && offset !== 0)) return false;
+    last = offset;
+  }
+  return true;
+}
+
+function readAt(fd: number, position: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  readSync(fd, bytes, 0, length, Math.max(position, 0));
+  return bytes;
+}
+
+const FOOTER_BYTES = 48;
+const MAGIC = 0xdb4775248b80fb57n;
+/** Type 1, masked CRC 4. */
+const TRAILER_BYTES = 5;
+const UNCOMPRESSED = 0;
+const MAX_RESTARTS = 65_536;
