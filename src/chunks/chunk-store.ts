@@ -33,6 +33,8 @@ export interface Chunks {
   backpressure(): Promise<void> | undefined;
 }
 
+type Put = Extract<Operation, { readonly type: "put" }>;
+
 /** Chunks on their way to disk. */
 interface Job {
   readonly slab: Slab;
@@ -62,6 +64,8 @@ export class ChunkStore implements Chunks {
   /** In the order of their puts, so that values hold neighbours. */
   readonly #queue: Job[] = [];
   readonly #idle: Slab[] = [];
+  /** For the values of one slab. */
+  #valuesRoom = Buffer.allocUnsafeSlow(0);
   #hasFilledOne = false;
   #working: Promise<void> | undefined;
   #onDrained: (() => void)[] = [];
@@ -260,6 +264,16 @@ export class ChunkStore implements Chunks {
     return await this.index();
   }
 
+  /** Drops what could not be written: to be called when nobody relies on it. @returns false if there is no such thing */
+  forgetFailure(): boolean {
+    if (this.#failure === undefined) return false;
+    this.#failure = undefined;
+    this.#unwritten.clear();
+    this.#filling = undefined;
+    this.#queue.length = 0;
+    return true;
+  }
+
   /** Takes slabs off the queue in order, and writes the values of each. */
   async #work(): Promise<void> {
     try {
@@ -288,15 +302,19 @@ export class ChunkStore implements Chunks {
   async #writeValues(frames: readonly Frame[]): Promise<void> {
     const storedBytes = frames.reduce((sum, { stored }) => sum + stored.length, 0);
     const valueBytes = storedBytes / Math.max(Math.round(storedBytes / VALUE_BYTES), 1);
+    if (this.#valuesRoom.length === 0) this.#valuesRoom = Buffer.allocUnsafeSlow(VALUES_ROOM_BYTES);
     const operations: Operation[] = [];
     const placed: [Digest, Place][] = [];
     let value: Frame[] = [];
     let bytes = 0;
+    let room = this.#valuesRoom;
     for (const [i, frame] of frames.entries()) {
       value.push(frame);
       bytes += frame.stored.length;
       if (bytes < valueBytes && i + 1 < frames.length) continue;
-      operations.push(await this.#valueOf(value, placed));
+      const operation = await this.#valueOf(value, placed, room);
+      operations.push(operation);
+      room = room.subarray(operation.value.length);
       value = [];
       bytes = 0;
     }
@@ -314,9 +332,9 @@ export class ChunkStore implements Chunks {
     };
   }
 
-  async #valueOf(frames: readonly Frame[], placed: [Digest, Place][]): Promise<Operation> {
+  async #valueOf(frames: readonly Frame[], placed: [Digest, Place][], room?: Buffer): Promise<Put> {
     const id = await this.#takeId();
-    const { value, places } = encodeChunkValue(id, frames);
+    const { value, places } = encodeChunkValue(id, frames, room);
     for (const [i, { digest }] of frames.entries()) placed.push([digest, places[i]!]);
     return { type: "put", key: idKey(id), value };
   }
@@ -417,6 +435,8 @@ const VALUE_BYTES = 128 * 1024;
 const BATCH_BYTES = 256 << 20;
 /** Each takes 500 bytes of memory until it is indexed. */
 const BATCH_CHUNKS = 1 << 16;
+/** A slab's chunks as they are, and rows for the most that it takes. */
+const VALUES_ROOM_BYTES = (1 << 20) + (128 << 10);
 /** Of 1 MiB, and as much for frames. */
 const MAX_QUEUED_SLABS = 8;
 const IDLE_SLABS = MAX_QUEUED_SLABS + 2;

@@ -36,11 +36,17 @@ const HEAD_BYTES = 3;
  * made anew from the values alone. docs/format.md, "Chunk values".
  *
  * @param frames at most 65535
+ * @param room where the value is put if it fits
  * @returns the value, and each frame's place in it, in order
  */
-export function encodeChunkValue(id: number, frames: readonly Frame[]): { value: Buffer; places: Place[] } {
+export function encodeChunkValue(
+  id: number,
+  frames: readonly Frame[],
+  room?: Buffer,
+): { value: Buffer; places: Place[] } {
   const start = HEAD_BYTES + frames.length * ROW_BYTES;
-  const value = Buffer.allocUnsafe(frames.reduce((sum, frame) => sum + frame.stored.length, start));
+  const length = frames.reduce((sum, frame) => sum + frame.stored.length, start);
+  const value = length <= (room?.length ?? -1) ? room!.subarray(0, length) : Buffer.allocUnsafe(length);
   value.writeUInt8(FORMAT_VERSION, 0);
   value.writeUInt16LE(frames.length, 1);
   let row = HEAD_BYTES;
