@@ -41,7 +41,11 @@ function damageIn(file: string, sizeBytes: number, depth: "blocks" | "frames"): 
     if (footer.readBigUInt64LE(FOOTER_BYTES - 8) !== MAGIC) return "does not end as a table does";
     const handles = new Varints(footer);
     const [metaIndex, index] = [handleIn(handles), handleIn(handles)];
-    for (const handle of [metaIndex, index]) if (!isSound(fd, handle, sizeBytes)) return `is damaged at ${handle.at}`;
+    for (const handle of [metaIndex, index])
+      if (!isSound(fd, handle, sizeBytes)) return `is damaged at byte ${handle.at}`;
+    // By which LevelDB knows that a key is not there.
+    for (const filter of handlesIn(readAt(fd, metaIndex.at, metaIndex.length)))
+      if (!isSound(fd, filter, sizeBytes)) return `is damaged at byte ${filter.at}`;
     for (const handle of handlesIn(readAt(fd, index.at, index.length))) {
       const isWell = depth === "blocks" ? isSound(fd, handle, sizeBytes) : hasSoundEnd(fd, handle, sizeBytes);
       if (!isWell) return `is damaged between bytes ${handle.at} and ${handle.at + handle.length}`;
