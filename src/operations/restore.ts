@@ -1,6 +1,6 @@
 import type { Layer, LayerRef } from "../containers/records.ts";
 import { layerDigest } from "../containers/refs.ts";
-import { isStoreError, StoreError } from "../errors.ts";
+import { StoreError } from "../errors.ts";
 import { renamedConfig } from "../lxc/clone-config.ts";
 import { appendValue, parseConfig, parseSetting, removeSettings, setValue } from "../lxc/config-file.ts";
 import type { ConfigFile } from "../lxc/config-file.ts";
@@ -14,8 +14,7 @@ import { decodeBackupHead, decodeBackupTail } from "../transfer/backup-notes.ts"
 import type { BackupDirectory, BackupTail } from "../transfer/backup-notes.ts";
 import { ObjectReceiver } from "../transfer/objects.ts";
 import { damaged, PACKET, PacketReader } from "../transfer/packets.ts";
-import { diffTrees } from "../trees/diff.ts";
-import type { Tree } from "../trees/tree-store.ts";
+import { TreeCheck } from "../transfer/tree-check.ts";
 import type { Context } from "./context.ts";
 import { sweepNames } from "./ephemeral.ts";
 import { lxcPathFor, newConfig, requireFreeDirectory } from "./lxc-host.ts";
@@ -24,6 +23,7 @@ import { makeContainers } from "./make-containers.ts";
 import { isRefName, requireFree } from "./references.ts";
 import { snapshotRefName } from "./snapshots.ts";
 import { openSourceFile } from "./source.ts";
+import { asStreamFailure } from "./stream-failure.ts";
 
 export interface RestoreParams extends Omit<LxcParams, "idMap"> {
   /** What `backup` wrote, or `-` for `Context.input`. */
@@ -62,17 +62,11 @@ export async function restore(context: Context, params: RestoreParams): Promise<
     const snapshots = tail.snapshots.map((snapshot) => snapshot.name);
     return { name, digest: tail.ref.tree, snapshots, lxcPath, created: head.created };
   } catch (error) {
-    if (!isStoreError(error, "FORMAT_INVALID")) throw error;
-    const { record, reason } = error.details;
-    const source = file === "-" ? "standard input" : file;
-    const what = OF_THE_FILE.has(record) ? reason : `${record}: ${reason}`;
-    throw new StoreError("SOURCE_INVALID", { source, reason: `${what}; nothing was restored` }, { cause: error });
+    throw asStreamFailure(error, file, "nothing was restored");
   } finally {
     await bytes.close();
   }
 }
-
-const OF_THE_FILE: ReadonlySet<string> = new Set(["the stream", "the backup"]);
 
 /** Reads all of it. No name leads to anything of it yet. */
 async function readBackup(
@@ -112,14 +106,12 @@ async function readBackup(
   return { head, name, tail };
 }
 
-/** Digests that fit prove what was written, not that it is what a tree may be: each is walked. */
-async function requireTrees({ trees, nodes }: Store, { ref, layers }: BackupTail, turns: Turns): Promise<void> {
-  let before: Tree | undefined;
-  for (const digest of [ref.lower, ...layers.map(({ tree }) => tree), ref.tree]) {
-    if (!nodes.has(digest)) throw new StoreError("FORMAT_INVALID", { record: "the backup", reason: `lacks ${digest}` });
-    const tree = trees.tree(digest);
-    for (const _change of diffTrees(trees, before, tree)) if (turns.due) await turns.rest();
-    before = tree;
+async function requireTrees(store: Store, { ref, layers }: BackupTail, turns: Turns): Promise<void> {
+  const check = new TreeCheck(store);
+  let before: Digest[] = [];
+  for (const tree of [ref.lower, ...layers.map(({ tree }) => tree), ref.tree]) {
+    await check.require(tree, before, () => (turns.due ? turns.rest() : undefined));
+    before = [tree];
   }
 }
 

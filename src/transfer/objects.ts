@@ -8,8 +8,9 @@ import { DIGEST_BYTES, digestFromBytes, digestToBytes } from "../model/digest.ts
 import type { Digest } from "../model/digest.ts";
 import { compress, decompress } from "../sys/zstd.ts";
 import { DigestMap } from "../model/digest-map.ts";
-import { partsOf, treePart } from "../trees/reach.ts";
-import type { Part, PartKind } from "../trees/reach.ts";
+import { EdgeWalk } from "../trees/edges.ts";
+import { partsOf, reachTree } from "../trees/reach.ts";
+import type { PartKind } from "../trees/reach.ts";
 import { damaged, PACKET, PAYLOAD_MAX_BYTES } from "./packets.ts";
 import type { Packet, PacketWriter } from "./packets.ts";
 
@@ -29,18 +30,34 @@ export interface SentObjects {
 export class TreeSender {
   readonly #store: Objects;
   readonly #writer: PacketWriter;
-  readonly #sent = { nodes: new DigestMap(), chunks: new DigestMap() };
-  #bytes = 0;
+  readonly #walk: EdgeWalk;
+  /** Sent, or there already. */
+  readonly #done = { nodes: new DigestMap(), chunks: new DigestMap() };
+  #sent: SentObjects = { objects: 0, bytes: 0 };
 
   /** Borrows both. */
   constructor(store: Objects, writer: PacketWriter) {
     this.#store = store;
     this.#writer = writer;
+    this.#walk = new EdgeWalk(store.nodes, {
+      enter: ({ kind, digest }) => this.#done[kind === "chunk" ? "chunks" : "nodes"].add(digest),
+      chunk: ({ digest }) => this.#put("chunk", this.#store.chunks.frame(digest)),
+      node: ({ kind, digest }, bytes) => this.#put(kind, nodeFrame(digest, bytes)),
+    });
   }
 
   get sent(): SentObjects {
-    const { nodes, chunks } = this.#sent;
-    return { objects: nodes.size + chunks.size, bytes: this.#bytes };
+    return this.#sent;
+  }
+
+  /** From now on nothing of this tree is sent. Whoever receives the rest has it. */
+  leaveOut(tree: Digest): void {
+    const { nodes, chunks } = this.#done;
+    reachTree(this.#store.nodes, tree, {
+      enter: (digest) => nodes.add(digest),
+      node: () => undefined,
+      chunk: (digest) => chunks.add(digest),
+    });
   }
 
   /**
@@ -48,43 +65,14 @@ export class TreeSender {
    * @throws {StoreError} what the store does for damage
    */
   async send(tree: Digest, rest: () => Promise<void> | undefined): Promise<void> {
-    const path: Sending[] = [];
-    const enter = (part: Part): void => {
-      const bytes = this.#store.nodes.get(part.digest);
-      path.push({ part, bytes, below: partsOf(part, bytes) });
-    };
-    if (!this.#sent.nodes.has(tree)) enter(treePart(tree));
-    // Not by recursion: trees may be deeper than the stack.
-    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
-      const { value: below } = at.below.next();
-      if (below === undefined) {
-        path.pop();
-        await this.#put(at.part.kind, nodeFrame(at.part.digest, at.bytes));
-      } else if (!this.#sent[below.kind === "chunk" ? "chunks" : "nodes"].has(below.digest)) {
-        if (below.kind === "chunk") await this.#chunk(below.digest);
-        else enter(below);
-      }
-      const resting = rest();
-      if (resting !== undefined) await resting;
-    }
-  }
-
-  async #chunk(digest: Digest): Promise<void> {
-    const frame = this.#store.chunks.frame(digest);
-    this.#bytes += frame.plainBytes;
-    await this.#put("chunk", frame);
+    await this.#walk.tree(tree, { rest });
   }
 
   async #put(kind: PartKind, frame: Frame): Promise<void> {
-    this.#sent[kind === "chunk" ? "chunks" : "nodes"].add(frame.digest);
+    const { objects, bytes } = this.#sent;
+    this.#sent = { objects: objects + 1, bytes: kind === "chunk" ? bytes + frame.plainBytes : bytes };
     await this.#writer.put(PACKET[kind], encodeObject(frame));
   }
-}
-
-interface Sending {
-  readonly part: Part;
-  readonly bytes: Uint8Array;
-  readonly below: Generator<Part, undefined>;
 }
 
 /** Takes in objects as `TreeSender` sends them. Each is proven, and refused unless all that it names is there. */
@@ -134,7 +122,8 @@ export class ObjectReceiver {
 }
 
 const PART_KINDS: readonly PartKind[] = ["chunk", "tree", "directory", "links", "content"];
-const FLUSH_NODE_BYTES = 32 << 20;
+/** Of nodes that were put no more is kept in memory. */
+export const FLUSH_NODE_BYTES = 32 << 20;
 /** Codec 1, plain length 4, after the digest. */
 const OBJECT_HEAD_BYTES = DIGEST_BYTES + 5;
 /** Below these zstd gains nothing. */

@@ -94,11 +94,24 @@ export class PacketReader {
     const kind = KINDS.get(head.readUInt8(0));
     const length = head.readUInt32LE(1);
     if (kind === undefined || length > PAYLOAD_MAX_BYTES) throw damaged(at);
-    const payload = await this.#bytes.take(length);
+    const payload = await this.#payload(length);
     if (payload.length < length) throw invalid(`ends at byte ${this.#bytes.position}, before it is complete`);
     this.#check = checkOf(this.#check, head, payload);
     if (!this.#check.equals(check)) throw damaged(at);
     return { kind, payload, at };
+  }
+
+  /** Takes no more room than there are bytes: what a length says is not proven yet. */
+  async #payload(length: number): Promise<Buffer> {
+    if (length <= PIECE_BYTES) return await this.#bytes.take(length);
+    const pieces: Buffer[] = [];
+    for (let left = length; left > 0;) {
+      const piece = await this.#bytes.take(Math.min(left, PIECE_BYTES));
+      if (piece.length === 0) break;
+      pieces.push(Buffer.from(piece));
+      left -= piece.length;
+    }
+    return Buffer.concat(pieces);
   }
 }
 
@@ -112,6 +125,7 @@ const MAGIC = Buffer.from(`delta0 stream ${FORMAT_VERSION}\n`, "latin1");
 const HEAD_BYTES = 5;
 const CHECK_BYTES = 16;
 const OUTPUT_BYTES = 256 << 10;
+const PIECE_BYTES = 1 << 20;
 const KINDS: ReadonlyMap<number, PacketKind> = new Map(Object.values(PACKET).map((kind) => [kind, kind]));
 
 function checkOf(before: Uint8Array, head: Uint8Array, payload: Uint8Array): Buffer {

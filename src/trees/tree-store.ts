@@ -152,11 +152,11 @@ export class TreeStore {
 
 const NO_LINKS: ReadonlyMap<TreePath, LinkGroup> = new Map();
 
-function topOf({ root, entries, bytes }: Listing): PageRef | undefined {
+export function topOf({ root, entries, bytes }: Listing): PageRef | undefined {
   return root === null ? undefined : { page: root, after: "", entries, bytes };
 }
 
-function* rowRefs(page: Index, ref: PageRef): Generator<PageRef> {
+export function* rowRefs(page: Index, ref: PageRef): Generator<PageRef> {
   for (let i = 0, row = rowRef(page, i, ref); row !== undefined; row = rowRef(page, ++i, ref)) yield row;
 }
 
@@ -171,7 +171,7 @@ type Index = PageSummary & { readonly pages: readonly IndexRow[] };
  * A store's files may have been edited so that all digests fit. So no page is believed to be what its parent says of it:
  * then levels fall, keys rise and totals add up, and reading ends.
  */
-function requireSummary<P extends PageSummary>(page: P, ref: PageRef): P {
+export function requireSummary<P extends PageSummary>(page: P, ref: PageRef): P {
   if (
     page.level === (ref.level ?? page.level) &&
     page.lastKey === (ref.lastKey ?? page.lastKey) &&
