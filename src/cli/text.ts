@@ -80,11 +80,15 @@ function hexEscape(code: number): string {
 /** Rows in aligned columns, two blanks apart. `right`: the columns that are numbers. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
-      .join("  ")
-      .trimEnd(),
-  );
+  for (const row of rows)
+    for (let i = 0; i < row.length; i++) widths[i] = Math.max(widths[i] ?? 0, row[i]?.length ?? 0);
+  return rows.map((row) => {
+    let line = "";
+    for (let i = 0; i < row.length; i++) {
+      const cell = row[i] ?? "";
+      const width = widths[i] ?? 0;
+      line += `${i === 0 ? "" : "  "}${right.includes(i) ? cell.padStart(width) : cell.padEnd(width)}`;
+    }
+    return line.trimEnd();
+  });
 }

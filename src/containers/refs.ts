@@ -2,12 +2,11 @@ import type { SweepOptions, Swept } from "../chunks/node-store.ts";
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { digestKey, historyKey, idOfKey, kindRange, nameKey, namePrefixRange } from "../format/keys.ts";
-import { pack } from "../format/packing.ts";
-import { openRecord, sealRecord } from "../format/record.ts";
+import { pack, unpack } from "../format/packing.ts";
+import { openBytes, openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
-import { byteString } from "../model/name.ts";
 import {
   decodeHistoryEntry,
   decodeLayer,
@@ -53,22 +52,27 @@ export class Refs {
    * All names, or those with this beginning, in byte order, over one consistent state. A damaged record is handed to `damaged`
    * and left out.
    */
-  async *list(
+  async list(
     damaged: (name: string, error: StoreError) => void,
     prefix = "",
-  ): AsyncGenerator<readonly [name: string, ref: Ref]> {
-    for await (const [key, bytes] of this.#meta.iterate(namePrefixRange("ref", prefix))) {
-      const name = byteString(key.subarray(1));
-      let ref: Ref;
-      try {
-        ref = decodeRecord(name, bytes);
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        damaged(name, error as StoreError);
-        continue;
+  ): Promise<(readonly [name: string, ref: Ref])[]> {
+    const found: (readonly [name: string, ref: Ref])[] = [];
+    // What one command made has the same record under each name: that is decoded once.
+    let last: { readonly body: Uint8Array; readonly ref: Ref } | undefined;
+    for await (const rows of this.#meta.textBatches(namePrefixRange("ref", prefix)))
+      for (const [key, bytes] of rows) {
+        const name = key.slice(1);
+        try {
+          const body = openBytes(nameKey("ref", name), bytes, recordOf(name));
+          if (last === undefined || Buffer.compare(last.body, body) !== 0)
+            last = { body, ref: decodeNameRef(unpack(body, recordOf(name)), recordOf(name)) };
+          found.push([name, last.ref]);
+        } catch (error) {
+          if (!(error instanceof StoreError)) throw error;
+          damaged(name, error as StoreError);
+        }
       }
-      yield [name, ref];
-    }
+    return found;
   }
 
   /** @throws {StoreError} NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID */
@@ -153,7 +157,7 @@ export class Refs {
     await this.#meta.write(operations, { sync: true });
   }
 
-  /** Forgets changes of names that are older. @returns how many there are */
+  /** Forgets changes of names that are older, durably: what they named may be deleted then. @returns how many there are */
   async dropHistory(before: string, { dryRun }: Pick<SweepOptions, "dryRun">): Promise<number> {
     let count = 0;
     for await (const entry of this.history()) {
@@ -253,6 +257,9 @@ function decodeNumbered(key: Uint8Array, bytes: Uint8Array): HistoryEntry & { re
 }
 
 function decodeRecord(name: string, bytes: Uint8Array): Ref {
-  const record = `record of "${name}"`;
-  return decodeNameRef(openRecord(nameKey("ref", name), bytes, record), record);
+  return decodeNameRef(openRecord(nameKey("ref", name), bytes, recordOf(name)), recordOf(name));
+}
+
+function recordOf(name: string): string {
+  return `record of "${name}"`;
 }

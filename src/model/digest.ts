@@ -12,7 +12,8 @@ export function parseDigest(text: string): Digest | undefined {
 
 /** The digest in these 32 bytes. */
 export function digestFromBytes(bytes: Uint8Array): Digest {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, DIGEST_BYTES).toString("hex") as Digest;
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, DIGEST_BYTES);
+  return buffer.toString("hex", 0, DIGEST_BYTES) as Digest;
 }
 
 export function digestToBytes(digest: Digest): Buffer {

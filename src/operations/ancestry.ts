@@ -64,7 +64,7 @@ export async function namesOf(context: Context): Promise<{
   readonly ofLayer: ReadonlyMap<Digest, readonly string[]>;
 }> {
   const refs: [name: string, ref: Ref][] = [];
-  for await (const row of context.store.refs.list((name, error) =>
+  for (const row of await context.store.refs.list((name, error) =>
     warn(context, `${name} is left out: ${error.message}`),
   ))
     refs.push([...row]);

@@ -48,7 +48,7 @@ export async function sweepEphemeral(
 /** As `sweepEphemeral`, of all that the store has. */
 export async function sweepAllEphemeral(context: Context): Promise<void> {
   const rows: Row[] = [];
-  for await (const [name, ref] of context.store.refs.list(() => undefined))
+  for (const [name, ref] of await context.store.refs.list(() => undefined))
     if (ref.type === "container" && ref.ephemeral) rows.push([name, ref]);
   await sweepEphemeral(context, rows);
 }

@@ -27,7 +27,7 @@ export class ExportUsers {
     const { store } = context;
     const users = new ExportUsers(context);
     const refs: [name: string, ref: Ref][] = [];
-    for await (const [name, ref] of store.refs.list(raise)) {
+    for (const [name, ref] of await store.refs.list(raise)) {
       refs.push([name, ref]);
       const directory = ref.type === "container" ? directoryOf(name, ref) : undefined;
       if (directory !== undefined) users.#add(name, exportsNamedIn(store, `${directory}/config`));

@@ -21,7 +21,9 @@ export function foreignContainers(
   store: Store,
   refs: readonly (readonly [name: string, ref: Ref])[],
 ): ForeignContainer[] {
-  const known = new Set(refs.flatMap(([name, ref]) => (ref.type === "layer" ? [] : `${ref.lxcPath ?? ""}/${name}`)));
+  const known = new Set<string>();
+  for (const [name, ref] of refs)
+    if (ref.type === "container" && ref.lxcPath !== null) known.add(`${ref.lxcPath}/${name}`);
   const found: ForeignContainer[] = [];
   for (const { name, lxcPath } of lxcContainers(store, refs)) {
     if (known.has(`${lxcPath}/${name}`)) continue;

@@ -29,7 +29,7 @@ export async function info(context: Context): Promise<StoreInfo> {
   let snapshots = 0;
   let logicalBytes = 0;
   const damaged = (name: string, error: StoreError): void => warn(context, `${name} is not counted: ${error.message}`);
-  for await (const [name, ref] of store.refs.list(damaged)) {
+  for (const [name, ref] of await store.refs.list(damaged)) {
     try {
       logicalBytes += store.trees.tree(store.refs.treeOf(ref)).root.listing.bytes;
     } catch (error) {

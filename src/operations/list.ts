@@ -9,7 +9,7 @@ import { warn } from "./context.ts";
 import { isExpired, sweepEphemeral } from "./ephemeral.ts";
 import { foreignContainers } from "./foreign.ts";
 import { isDamage } from "./references.ts";
-import { settle } from "./settle.ts";
+import { settle, storedAsTheyAre } from "./settle.ts";
 import { warnOfTrouble } from "./trouble.ts";
 import { compareSnapshots, parseSnapshotName } from "./snapshots.ts";
 import type { ContainerState } from "./container-state.ts";
@@ -55,19 +55,14 @@ export interface ListItem {
  */
 export async function list(context: Context, params: ListParams = {}): Promise<ListItem[]> {
   const { store } = context;
-  const refs: [name: string, ref: Ref][] = [];
   const damaged = (name: string, error: StoreError): void => warn(context, `${name} is left out: ${error.message}`);
-  for await (const row of store.refs.list(damaged)) refs.push([...row]);
+  const refs = await store.refs.list(damaged);
   const { plain, snapshots } = apart(refs);
-  const layerNames = new Map<Digest, string>();
-  // A layer's own name comes before that of a snapshot which is the same.
-  for (const [name, ref] of [...plain, ...refs])
-    if (ref.type === "layer" && !layerNames.has(ref.layer)) layerNames.set(ref.layer, name);
-  const parentName = (layer: Digest | null): string | null =>
-    layer === null ? null : (layerNames.get(layer) ?? store.refs.layer(layer).tree);
+  const described = describer(context, plain, refs);
 
   const fits = params.pattern === undefined ? () => true : picomatch(params.pattern);
   const running = runningContainers();
+  const isStored = await storedAsTheyAre(store);
   const containers: ListItem[] = [];
   const layers: ListItem[] = [];
   const troubled: Parameters<typeof warnOfTrouble>[1][number][] = [];
@@ -79,12 +74,14 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   for (const [name, ref] of plain) {
     if (!fits(name) || gone.has(name) || !isAskedFor(ref, params)) continue;
     try {
-      if (ref.type === "layer") layers.push(layerItem(context, name, ref, parentName));
-      else {
-        const item = await containerItem(context, name, ref, running, parentName);
-        containers.push({ ...item, snapshots: snapshots.get(name) ?? [] });
-        if (item.state === "missing" || item.state === "foreign") troubled.push([name, { ref, state: item.state }]);
+      if (ref.type === "layer") {
+        layers.push(described.layer(name, ref));
+        continue;
       }
+      const settled = isStored(name, ref) ? { ref, state: "stored" as const } : await look(context, name, ref, running);
+      const item = described.container(name, settled, snapshots.get(name) ?? []);
+      containers.push(item);
+      if (item.state === "missing" || item.state === "foreign") troubled.push([name, { ref, state: item.state }]);
     } catch (error) {
       if (!isDamage(error)) throw error;
       damaged(name, error);
@@ -103,7 +100,7 @@ function apart(refs: readonly (readonly [name: string, ref: Ref])[]): {
   const containers = new Set(refs.flatMap(([name, ref]) => (ref.type === "container" ? [name] : [])));
   const snapshots = new Map<string, string[]>();
   const plain = refs.filter(([name]) => {
-    const parsed = parseSnapshotName(name);
+    const parsed = name.includes("@") ? parseSnapshotName(name) : undefined;
     if (parsed === undefined || !containers.has(parsed.container)) return true;
     const others = snapshots.get(parsed.container);
     if (others === undefined) snapshots.set(parsed.container, [parsed.snapshot]);
@@ -114,61 +111,91 @@ function apart(refs: readonly (readonly [name: string, ref: Ref])[]): {
   return { plain, snapshots };
 }
 
-function layerItem(
-  { store }: Context,
-  name: string,
-  ref: LayerRef,
-  parentName: (layer: Digest | null) => string | null,
-): ListItem {
-  const layer = store.refs.layer(ref.layer);
-  return {
-    name,
-    type: "layer",
-    parent: parentName(layer.parent),
-    created: layer.created,
-    digest: layer.tree,
-    ...sizes(store.trees.tree(layer.tree).root.listing),
-    exclusiveBytes: null,
-    state: "layer",
-    captured: null,
-    labels: {},
-    ...NOT_OF_CONTAINERS,
-    lxcDirectory: null,
-  };
-}
-
-async function containerItem(
+/** One delta that cannot be read must not hide the others. */
+async function look(
   context: Context,
   name: string,
-  before: ContainerRef,
+  ref: ContainerRef,
   running: ReturnType<typeof runningContainers>,
-  parentName: (layer: Digest | null) => string | null,
-): Promise<Omit<ListItem, "snapshots">> {
-  let settled: { ref: ContainerRef; state: ListItem["state"] };
+): Promise<Looked> {
   try {
-    settled = await settle(context, name, before, { running });
+    return await settle(context, name, ref, { running });
   } catch (error) {
-    // One delta that cannot be read must not hide the others.
     context.signal?.throwIfAborted();
     if (!(error instanceof Error)) throw error;
     warn(context, `${name}: not captured: ${error.message}`);
-    settled = { ref: before, state: "not captured" };
+    return { ref, state: "not captured" };
   }
-  const { ref, state } = settled;
+}
+
+interface Looked {
+  readonly ref: ContainerRef;
+  readonly state: ListItem["state"];
+}
+
+interface Describer {
+  layer(name: string, ref: LayerRef): ListItem;
+  container(name: string, looked: Looked, snapshots: readonly string[]): ListItem;
+}
+
+/** What many stand on, or are, is read once. */
+function describer(
+  { store }: Context,
+  ...named: readonly (readonly (readonly [name: string, ref: Ref])[])[]
+): Describer {
+  const { refs, trees } = store;
+  const layerNames = new Map<Digest, string>();
+  // A layer's own name comes before that of a snapshot which is the same.
+  for (const rows of named)
+    for (const [name, ref] of rows)
+      if (ref.type === "layer" && !layerNames.has(ref.layer)) layerNames.set(ref.layer, name);
+  const parentName = (layer: Digest | null): string | null =>
+    layer === null ? null : (layerNames.get(layer) ?? refs.layer(layer).tree);
+  const sizes = new Map<Digest, Pick<ListItem, "files" | "sizeBytes">>();
+  const sizesOf = (tree: Digest): Pick<ListItem, "files" | "sizeBytes"> => {
+    const known = sizes.get(tree);
+    if (known !== undefined) return known;
+    const { entries, bytes } = trees.tree(tree).root.listing;
+    const found = { files: entries, sizeBytes: bytes };
+    sizes.set(tree, found);
+    return found;
+  };
   return {
-    name,
-    type: "container",
-    parent: parentName(ref.base),
-    created: ref.created,
-    digest: ref.tree,
-    ...sizes(context.store.trees.tree(ref.tree).root.listing),
-    exclusiveBytes: null,
-    state,
-    captured: ref.captured,
-    labels: ref.labels,
-    ephemeral: ref.ephemeral,
-    expires: ref.expires,
-    lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
+    layer: (name, ref) => {
+      const { parent, created, tree } = refs.layer(ref.layer);
+      return {
+        name,
+        type: "layer",
+        parent: parentName(parent),
+        created,
+        digest: tree,
+        files: sizesOf(tree).files,
+        sizeBytes: sizesOf(tree).sizeBytes,
+        exclusiveBytes: null,
+        state: "layer",
+        captured: null,
+        labels: {},
+        ...NOT_OF_CONTAINERS,
+        lxcDirectory: null,
+      };
+    },
+    container: (name, { ref, state }, snapshots) => ({
+      name,
+      type: "container",
+      parent: parentName(ref.base),
+      created: ref.created,
+      digest: ref.tree,
+      files: sizesOf(ref.tree).files,
+      sizeBytes: sizesOf(ref.tree).sizeBytes,
+      exclusiveBytes: null,
+      state,
+      captured: ref.captured,
+      labels: ref.labels,
+      snapshots,
+      ephemeral: ref.ephemeral,
+      expires: ref.expires,
+      lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
+    }),
   };
 }
 
@@ -190,10 +217,6 @@ function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContain
     ...NOT_OF_CONTAINERS,
     lxcDirectory: `${lxcPath}/${name}`,
   };
-}
-
-function sizes({ entries, bytes }: { entries: number; bytes: number }): { files: number; sizeBytes: number } {
-  return { files: entries, sizeBytes: bytes };
 }
 
 function wanted({ type, state }: ListItem, params: ListParams): boolean {

@@ -49,7 +49,7 @@ export async function putAway(context: Context, params: PutAwayParams = {}): Pro
 
 async function containersOf({ store }: Context): Promise<string[]> {
   const names: string[] = [];
-  for await (const [name, ref] of store.refs.list(() => undefined))
+  for (const [name, ref] of await store.refs.list(() => undefined))
     if (ref.type === "container" && ref.lxcPath !== null) names.push(name);
   return names;
 }

@@ -122,7 +122,7 @@ async function unknownName(store: Store, name: string): Promise<StoreError> {
   const parsed = parseSnapshotName(name);
   if (parsed !== undefined && snapshotOwner(store, name) !== undefined) return await noSnapshot(store, parsed);
   const refs: [string, Ref][] = [];
-  for await (const row of store.refs.list(() => undefined)) refs.push([...row]);
+  for (const row of await store.refs.list(() => undefined)) refs.push([...row]);
   for (const place of lxcContainers(store, refs)) {
     if (place.name !== name) continue;
     return new StoreError("NOT_FOUND", {

@@ -94,7 +94,7 @@ async function groupsOf({ store }: Context, names: readonly string[] | undefined
 
 async function ownersOfSnapshots({ refs }: Context["store"]): Promise<Set<string>> {
   const owners = new Set<string>();
-  for await (const [name] of refs.list(() => undefined)) {
+  for (const [name] of await refs.list(() => undefined)) {
     const owner = parseSnapshotName(name)?.container;
     if (owner !== undefined && refs.find(owner)?.type === "container") owners.add(owner);
   }
@@ -104,7 +104,7 @@ async function ownersOfSnapshots({ refs }: Context["store"]): Promise<Set<string
 async function layersLike({ store }: Context, glob: string): Promise<Candidate[]> {
   const fits = picomatch(glob);
   const found: Candidate[] = [];
-  for await (const [name, ref] of store.refs.list(() => undefined))
+  for (const [name, ref] of await store.refs.list(() => undefined))
     if (ref.type === "layer" && parseSnapshotName(name) === undefined && fits(name)) found.push([name, ref]);
   return found;
 }

@@ -41,7 +41,7 @@ export async function* roots(
   { since, without = NONE, withoutExports = NONE }: RootsOptions,
 ): AsyncGenerator<Root> {
   const { store } = context;
-  for await (const [name, ref] of store.refs.list(raise)) if (!without.has(name)) yield { type: "name", name, ref };
+  for (const [name, ref] of await store.refs.list(raise)) if (!without.has(name)) yield { type: "name", name, ref };
   for await (const [name, header] of store.uppers.headers())
     if (header !== undefined && !without.has(name)) yield { type: "upper", name, tree: header.base };
   const present = new Set(store.exports.keys());

@@ -8,6 +8,7 @@ import type { OwnDirectory } from "../lxc/container-directory.ts";
 import { runningContainers } from "../lxc/running.ts";
 import type { Digest } from "../model/digest.ts";
 import type { RunningContainers } from "../lxc/running.ts";
+import type { Store } from "../store.ts";
 import {
   beginCapture,
   captureIsWhole,
@@ -37,6 +38,8 @@ export interface SettleOptions {
   readonly running?: RunningContainers | undefined;
   /** The user wants the container captured, and not something else of it. */
   readonly isAsked?: boolean;
+  /** What it holds is of no use any more: nothing is captured. */
+  readonly isDiscarded?: boolean;
 }
 
 /**
@@ -55,6 +58,12 @@ export async function settle(
   if (ref.ephemeral && (await sweepEphemeral(context, [[name, ref]], options.running)).has(name))
     throw new StoreError("NOT_FOUND", { what: `"${name}" was ephemeral, and is gone now that it has stopped` });
   return await foldUpper(context, name, await settleDirectory(context, name, ref, options));
+}
+
+/** One look for many containers: true for those that `settle` would only call stored. Of others it has to look at more. */
+export async function storedAsTheyAre({ uppers }: Store): Promise<(name: string, ref: ContainerRef) => boolean> {
+  const changed = await uppers.changed();
+  return (name, { lxcPath, ephemeral }) => lxcPath === null && !ephemeral && !changed.has(name);
 }
 
 /** As `settle`; what views changed and cannot be read is left out, with a warning. */
@@ -90,6 +99,7 @@ export async function settleDirectory(
     return { ref, state };
   };
   if ((options.running ?? runningContainers()).isRunning(place)) return as("running");
+  if (options.isDiscarded === true) return as("stopped");
   // Changes of a start that went on without its pending upper are changes all the same: the delta directory rules.
   if (found.pendingGeneration !== undefined && !found.uncaptured) {
     if (found.pendingGeneration <= ref.generation || isBeingChanged(store, name)) return as("stopped");

@@ -28,7 +28,7 @@ export async function snapshotsOf(
   container: string,
 ): Promise<readonly (readonly [snapshot: string, ref: LayerRef])[]> {
   const found: [string, LayerRef][] = [];
-  for await (const [name, ref] of store.refs.list(raise, `${container}@`))
+  for (const [name, ref] of await store.refs.list(raise, `${container}@`))
     if (ref.type === "layer") found.push([name.slice(container.length + 1), ref]);
   return found.sort(([a], [b]) => compareSnapshots(a, b));
 }

@@ -111,7 +111,7 @@ async function namesThatReach({ refs }: Store, layers: ReadonlySet<Digest>, besi
     return found;
   };
   const names: string[] = [];
-  for await (const [name, ref] of refs.list(raise)) if (name !== besides && reaches(ref)) names.push(name);
+  for (const [name, ref] of await refs.list(raise)) if (name !== besides && reaches(ref)) names.push(name);
   return names;
 }
 

@@ -5,6 +5,7 @@ import { Draft } from "./draft.ts";
 import { SharedUpper } from "./shared-upper.ts";
 import type { Lower, Recorded, RecordTree } from "./shared-upper.ts";
 import { UpperDatabase } from "./upper-database.ts";
+import type { UpperDatabaseOptions } from "./upper-database.ts";
 
 /** A change of the store's record of a container. */
 export interface RecordChange {
@@ -40,8 +41,8 @@ export class Uppers implements AsyncDisposable {
   }
 
   /** Borrows `lower`. The database is made when it is first needed. @throws as `Kv.open` */
-  static async open(directory: string, lower: Lower): Promise<Uppers> {
-    const database = new UpperDatabase(directory);
+  static async open(directory: string, lower: Lower, options: UpperDatabaseOptions = {}): Promise<Uppers> {
+    const database = new UpperDatabase(directory, options);
     if (database.exists) await database.connect();
     return new Uppers(database, lower);
   }
@@ -102,6 +103,13 @@ export class Uppers implements AsyncDisposable {
   /** There are changes of the record of that version, or that cannot be told. */
   mayChange(name: string, version: string): boolean {
     return this.#database.mayChange(name, version);
+  }
+
+  /** The containers of which there may be changes that are in no record yet. */
+  async changed(): Promise<ReadonlySet<string>> {
+    const names = new Set(this.#open.keys());
+    for await (const [name] of this.headers()) names.add(name);
+    return names;
   }
 
   /** All headers. A damaged one is undefined. */

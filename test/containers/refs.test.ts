@@ -47,7 +47,7 @@ async function openRefs(): Promise<TestRefs> {
 
 async function all(refs: Refs): Promise<Map<string, Ref>> {
   const found = new Map<string, Ref>();
-  for await (const [name, ref] of refs.list((name, error) => assert.fail(`${name}: ${error.message}`)))
+  for (const [name, ref] of await refs.list((name, error) => assert.fail(`${name}: ${error.message}`)))
     found.set(name, ref);
   return found;
 }
@@ -126,7 +126,7 @@ test("refs: a damaged record is left out of the list and reported; finding it fa
     await meta.write([{ type: "put", key: nameKey("ref", "b"), value }]);
     const damaged: string[] = [];
     const found: string[] = [];
-    for await (const [name] of refs.list((name, error) => damaged.push(`${name} ${error.code}`))) found.push(name);
+    for (const [name] of await refs.list((name, error) => damaged.push(`${name} ${error.code}`))) found.push(name);
     assert.deepEqual([found, damaged], [["a", "c"], ["b FORMAT_INVALID"]]);
     assert.throws(() => refs.find("b"), { code: "FORMAT_INVALID" });
   }

@@ -145,6 +145,13 @@ test("packing: integers up to 2^53 - 1 of both signs, strings, bytes and null co
   );
 });
 
+test("packing: texts, bytes and lists of all kinds of lengths come back", () => {
+  for (const length of [0, 1, 15, 16, 31, 32, 255, 256, 0xffff, 0x1_0000]) {
+    const list = ["x".repeat(length), "é".repeat(length), Buffer.alloc(length, 1), Array.from({ length }, () => null)];
+    assert.deepEqual(unpack(pack(list), "any"), list);
+  }
+});
+
 test("sealed records: a changed bit, another key or a later version is found", () => {
   const bytes = sealRecord(key, ["layer", 1]);
   assert.deepEqual(openRecord(key, bytes, "sample"), ["layer", 1]);

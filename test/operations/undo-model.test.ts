@@ -206,7 +206,7 @@ async function assertStartsAsRecorded({ context, lxcPath }: TestHost): Promise<v
 async function observed({ context, store, lxcPath }: TestHost): Promise<unknown> {
   const items = await list(context);
   const refs: unknown[] = [];
-  for await (const [name, ref] of store.refs.list((name, error) => assert.fail(`${name}: ${error.message}`)))
+  for (const [name, ref] of await store.refs.list((name, error) => assert.fail(`${name}: ${error.message}`)))
     refs.push([name, ref.type === "layer" ? ref : { ...ref, generation: 0 }]);
   const directories = readdirSync(lxcPath).sort();
   const files = directories.flatMap((name) =>

@@ -82,24 +82,31 @@ function compare(a: string, b: string): number {
 function listTable({ options, output }: Call, items: readonly ListItem[]): string[] {
   const long = options.flag("long");
   const expire = long || items.some(({ expires }) => expires !== null);
-  const columns = [
-    "NAME",
-    "STATE",
-    "BASE",
-    "SNAPS",
-    ...(long ? ["FILES", "SIZE"] : []),
-    ...(expire ? ["EXPIRES"] : []),
-  ];
-  const rows = items.map(({ name, type, state, parent, snapshots, files, sizeBytes, expires, created }) => [
-    visible(name),
-    state === "not captured" ? "stopped*" : state,
-    parent === null ? "-" : isDigest(parent) ? `${shortDigest(parent)}…` : parent,
-    type === "container" ? String(snapshots.length) : "-",
-    ...(long ? [String(files ?? "-"), sizeBytes === null ? "-" : formatBytes(sizeBytes)] : []),
-    ...(expire ? [expires === null ? "-" : formatTime(expires)] : []),
-    created === null ? "-" : formatTime(created),
-  ]);
-  return table([[...columns, "CREATED"], ...rows], long ? [3, 4, 5] : [3]).map((line, i) => {
+  // Ten thousand clones that one command made have one time.
+  const times = new Map<string, string>();
+  const timeOf = (time: string | null): string => {
+    if (time === null) return "-";
+    const text = times.get(time) ?? formatTime(time);
+    times.set(time, text);
+    return text;
+  };
+  const header = ["NAME", "STATE", "BASE", "SNAPS"];
+  if (long) header.push("FILES", "SIZE");
+  if (expire) header.push("EXPIRES");
+  header.push("CREATED");
+  const rows = items.map(({ name, type, state, parent, snapshots, files, sizeBytes, expires, created }) => {
+    const row = [
+      visible(name),
+      state === "not captured" ? "stopped*" : state,
+      parent === null ? "-" : isDigest(parent) ? `${shortDigest(parent)}…` : parent,
+      type === "container" ? String(snapshots.length) : "-",
+    ];
+    if (long) row.push(String(files ?? "-"), sizeBytes === null ? "-" : formatBytes(sizeBytes));
+    if (expire) row.push(timeOf(expires));
+    row.push(timeOf(created));
+    return row;
+  });
+  return table([header, ...rows], long ? [3, 4, 5] : [3]).map((line, i) => {
     const state = i === 0 ? undefined : items[i - 1]?.state;
     if (state === "running") return output.paint(line, "green");
     return state === "not captured" || state === "missing" ? output.paint(line, "yellow") : line;
