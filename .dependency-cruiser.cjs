@@ -25,10 +25,11 @@ const IMPORTS = {
   "packages/": BASE,
   "store-paths.ts": [],
   "store-directory.ts": [...BASE, "store-paths.ts"],
+  "store-damage.ts": [...BASE, "kv/", "store-paths.ts", "store-directory.ts"],
   "exports/": [...STORE, "sinks/", "store-paths.ts"],
   "transfer/": [...STORE, "containers/", "sources/"],
-  "store.ts": [...PARTS_OF_A_STORE, "store-directory.ts"],
-  "operations/": [...PARTS_OF_A_STORE, "store.ts"],
+  "store.ts": [...PARTS_OF_A_STORE, "store-directory.ts", "store-damage.ts"],
+  "operations/": [...PARTS_OF_A_STORE, "store.ts", "store-damage.ts"],
   "index.ts": [...PARTS_OF_A_STORE, "store.ts", "operations/"],
   // The API is loaded once it is needed: what reads options are words of their own.
   "cli/": ["errors.ts", "model/duration.ts", "model/size.ts", "index.ts"],

@@ -13,9 +13,10 @@ import type { Lock } from "./sys/lock.ts";
  * must be the same. Nothing is written to a directory that holds other things.
  *
  * @param create makes it, with its parents
- * @throws {StoreError} STORE_MISSING, REFUSED, USAGE
+ * @param isDamaged takes a directory for a store by its databases alone
+ * @throws {StoreError} STORE_MISSING, REFUSED, USAGE, FORMAT_INVALID if it is a store that has lost its `format`
  */
-export function findStore(directory: string, create: boolean): string {
+export function findStore(directory: string, create: boolean, isDamaged = false): string {
   if (create) makeDirectory(directory);
   let found: string;
   let names: string[];
@@ -28,6 +29,11 @@ export function findStore(directory: string, create: boolean): string {
   }
   const { format, initialising, lock } = new StorePaths(found);
   const isStore = [format, initialising].some((file) => names.includes(basename(file)));
+  const { meta, chunks } = new StorePaths(found);
+  if (!isStore && [meta, chunks].some((part) => names.includes(basename(part)))) {
+    if (isDamaged) return found;
+    throw new StoreError("FORMAT_INVALID", { record: format, reason: "is lost", hint: "delta0 fsck --repair" });
+  }
   if (!isStore && !create) throw new StoreError("STORE_MISSING", { directory });
   if (!isStore && names.some((name) => name !== basename(lock)))
     throw new StoreError("REFUSED", {

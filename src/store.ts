@@ -23,6 +23,8 @@ import { LowerTrees } from "./overlay/lower-tree.ts";
 import type { SharedUpper } from "./overlay/shared-upper.ts";
 import { Uppers } from "./overlay/uppers.ts";
 import type { RecordChange } from "./overlay/uppers.ts";
+import { openDamagedParts, removeSalvaged } from "./store-damage.ts";
+import type { OpenDamage, Purpose } from "./store-damage.ts";
 import { checkFormat, findStore, lockStore, noteOwner, prepareDirectory } from "./store-directory.ts";
 import { StorePaths } from "./store-paths.ts";
 import { removeTemporaries, writeFileDurably } from "./sys/durable.ts";
@@ -37,6 +39,11 @@ export interface OpenOptions {
   readonly command?: string;
   /** What was noticed and is no error. */
   readonly onWarning?: (warning: string) => void;
+  /**
+   * For `fsck`: opens what is damaged as far as can be, and neither ends nor takes away what killed processes have left. `mend`
+   * puts what can be salvaged of a database in its place.
+   */
+  readonly damaged?: Purpose;
 }
 
 /** An open store: its parts, wired. One process has it open at a time. */
@@ -51,6 +58,10 @@ export class Store implements AsyncDisposable {
   readonly refs: Refs;
   readonly settings: Settings;
   readonly exports: SharedExports;
+  /** Its records, for those who look through all of them. */
+  readonly databases: { readonly meta: Kv; readonly chunks: Kv };
+  /** What of it did not open as it is. */
+  readonly damage: readonly OpenDamage[];
   readonly #meta: Kv;
   readonly #reserve: Reserve;
   readonly #claims: Claims;
@@ -60,7 +71,17 @@ export class Store implements AsyncDisposable {
   #uppers: Uppers | undefined;
   #lastChange: Promise<void> = Promise.resolve();
 
-  private constructor(paths: StorePaths, meta: Kv, chunks: ChunkStore, refs: Refs, owned: Owned[]) {
+  private constructor(
+    paths: StorePaths,
+    databases: Store["databases"],
+    chunks: ChunkStore,
+    refs: Refs,
+    owned: Owned[],
+    damage: readonly OpenDamage[] = [],
+  ) {
+    const { meta } = databases;
+    this.databases = databases;
+    this.damage = damage;
     this.paths = paths;
     this.chunks = chunks;
     this.#claims = chunks.claims;
@@ -82,6 +103,7 @@ export class Store implements AsyncDisposable {
    *   REFUSED if a store should be made in a directory that holds other things, NOT_PERMITTED, NO_SPACE
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
+    if (options.damaged !== undefined) return await Store.#openDamaged(directory, options.damaged, options);
     const { create = false, waitSeconds = 30, command = "a program", onWarning } = options;
     const owned: Owned[] = [];
     try {
@@ -103,7 +125,8 @@ export class Store implements AsyncDisposable {
         rmSync(paths.initialising);
       }
       const refs = await Refs.open(meta);
-      const store = new Store(paths, meta, await ChunkStore.open(chunkValues, meta), refs, owned);
+      const databases = { meta, chunks: chunkValues };
+      const store = new Store(paths, databases, await ChunkStore.open(chunkValues, meta), refs, owned);
       if (!isStoreError(store.refusal, "NOT_PERMITTED")) store.#tidy(onWarning);
       await store.#openUppers(onWarning);
       return store;
@@ -112,6 +135,30 @@ export class Store implements AsyncDisposable {
       throw asStoreError(error, `opening the store ${directory}`);
     }
   }
+
+  static async #openDamaged(directory: string, purpose: Purpose, options: OpenOptions): Promise<Store> {
+    const { waitSeconds = 30, command = "a program" } = options;
+    const owned: Owned[] = [];
+    try {
+      const paths = new StorePaths(findStore(directory, false, true));
+      owned.push(await lockStore(paths, waitSeconds));
+      noteOwner(paths, command);
+      removeSalvaged(paths);
+      const parts = await openDamagedParts(paths, purpose, { writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
+      owned.push(parts.meta, parts.chunks);
+      const refs = await Refs.open(parts.meta);
+      const chunks = await ChunkStore.open(parts.chunks, parts.meta, { isDamaged: true });
+      const store = new Store(paths, parts, chunks, refs, owned, parts.damage);
+      const pieces = `${paths.uppers}.pieces`;
+      store.#uppers = await Uppers.open(parts.uppers, store, { pieces, isDamaged: true });
+      owned.push(store.#uppers);
+      return store;
+    } catch (error) {
+      await closeAll(owned);
+      throw asStoreError(error, `opening the store ${directory}`);
+    }
+  }
+
   /** Ends or takes away what killed processes have left. */
   #tidy(onWarning: OpenOptions["onWarning"]): void {
     const { staging, partials, directory, manifests, lxc } = this.paths;

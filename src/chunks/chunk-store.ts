@@ -2,8 +2,7 @@ import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { CODEC, decodePlace, encodeChunkValue, encodePlace } from "../format/chunk-value.ts";
 import type { Frame, Place } from "../format/chunk-value.ts";
-import { digestKey, idKey, idOfKey, nameKey } from "../format/keys.ts";
-import { openRecord, sealRecord } from "../format/record.ts";
+import { digestKey, idKey } from "../format/keys.ts";
 import { isUnreadable } from "../kv/kv.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
@@ -15,6 +14,7 @@ import type { SweptChunks } from "./chunk-sweep.ts";
 import type { SweepOptions } from "./node-store.ts";
 import { RecentValues } from "./recent-values.ts";
 import { compressorsRun, Slab } from "./slab.ts";
+import { nextIdIn, RESERVED_IDS, reserveIds, safeNextId } from "./value-ids.ts";
 import { ValueLedger } from "./value-ledger.ts";
 
 /** What was put since the store was opened. */
@@ -34,6 +34,12 @@ export interface Chunks {
 }
 
 type Put = Extract<Operation, { readonly type: "put" }>;
+
+export interface ChunkStoreOptions {
+  readonly claims?: Claims;
+  /** Counters may be damaged or lost. */
+  readonly isDamaged?: boolean;
+}
 
 /** Chunks on their way to disk. */
 interface Job {
@@ -95,11 +101,13 @@ export class ChunkStore implements Chunks {
    *
    * @throws {StoreError} FORMAT_INVALID if the counter's record is damaged
    */
-  static async open(values: Kv, meta: Kv, claims: Claims = new Claims()): Promise<ChunkStore> {
-    const mark = meta.getSync(NEXT_ID_KEY);
-    let next = mark === undefined ? 0 : numberIn(openRecord(NEXT_ID_KEY, mark, "the counter of chunk values"));
-    for await (const key of values.keys({ reverse: true, limit: 1 })) next = Math.max(next, idOfKey(key) + 1);
-    return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, next), next);
+  static async open(
+    values: Kv,
+    meta: Kv,
+    { claims = new Claims(), isDamaged = false }: ChunkStoreOptions = {},
+  ): Promise<ChunkStore> {
+    const next = isDamaged ? await safeNextId(values, meta) : await nextIdIn(values, meta);
+    return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, next, { isDamaged }), next);
   }
 
   /** Of the values. See `Kv`. */
@@ -150,6 +158,15 @@ export class ChunkStore implements Chunks {
     requireDigest(plain, digest);
     this.claims.claim("chunks", digest);
     this.#enqueue(digest, plain, { digest, codec, plainBytes, stored });
+  }
+
+  /** As `put`, of a chunk that the index leads to in vain: until this one is on disk it goes on to do so. */
+  heal(bytes: Uint8Array): Digest {
+    if (this.#failure) throw this.#failure.error;
+    const digest = digestOf(bytes);
+    this.claims.claim("chunks", digest);
+    if (!this.#unwritten.has(digest)) this.#enqueue(digest, bytes);
+    return digest;
   }
 
   /** As `putFrame`, of a chunk as another store has it. @throws as `get` of that store */
@@ -397,8 +414,7 @@ export class ChunkStore implements Chunks {
   async #takeId(): Promise<number> {
     if (this.#nextId >= this.#reservedIds) {
       this.#reservedIds = this.#nextId + RESERVED_IDS;
-      const value = sealRecord(NEXT_ID_KEY, this.#reservedIds);
-      await this.#meta.write([{ type: "put", key: NEXT_ID_KEY, value }], { sync: true });
+      await this.#meta.write([reserveIds(this.#reservedIds)], { sync: true });
     }
     this.#ledger.begin(this.#nextId);
     return this.#nextId++;
@@ -427,8 +443,6 @@ export class ChunkStore implements Chunks {
   }
 }
 
-const NEXT_ID_KEY = nameKey("setting", "next-chunk-value");
-const RESERVED_IDS = 2 ** 20;
 /** Stored bytes of a value, about. */
 const VALUE_BYTES = 128 * 1024;
 /** Values between two barriers. A crash loses them: they are garbage without index entries. */
@@ -442,8 +456,3 @@ const MAX_QUEUED_SLABS = 8;
 const IDLE_SLABS = MAX_QUEUED_SLABS + 2;
 /** A frame as large is read by itself. */
 const OWN_READ_BYTES = 4 * 1024;
-
-function numberIn(value: unknown): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new StoreError("FORMAT_INVALID", { record: "the counter of chunk values", reason: "is no number" });
-}

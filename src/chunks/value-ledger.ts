@@ -28,10 +28,16 @@ export class ValueLedger {
    * Borrows `meta`.
    *
    * @param nextId above all ids that were used
+   * @param options.isDamaged what it says is not to be believed: then any value may be one that nothing leads to
    * @throws {StoreError} FORMAT_INVALID
    */
-  static async open(meta: Kv, values: Kv, nextId: number): Promise<ValueLedger> {
-    const [settled, suspects] = readState(meta);
+  static async open(
+    meta: Kv,
+    values: Kv,
+    nextId: number,
+    { isDamaged = false }: { readonly isDamaged?: boolean } = {},
+  ): Promise<ValueLedger> {
+    const [settled, suspects] = isDamaged ? NOTHING_KNOWN : readState(meta);
     for await (const _ of values.keys({ gte: idKey(settled), lt: idKey(nextId), limit: 1 }))
       return new ValueLedger(meta, [...suspects, { from: settled, to: nextId }]);
     return new ValueLedger(meta, suspects);
@@ -81,6 +87,7 @@ export class ValueLedger {
   }
 }
 
+const NOTHING_KNOWN: ReturnType<typeof readState> = [0, []];
 const STATE_KEY = nameKey("setting", "chunk-values");
 
 function readState(meta: Kv): [settled: number, suspects: IdRange[]] {

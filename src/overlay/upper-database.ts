@@ -8,18 +8,27 @@ import { syncPath } from "../sys/durable.ts";
 import { PieceFile } from "./piece-file.ts";
 import { UpperLog } from "./upper-log.ts";
 
+export interface UpperDatabaseOptions {
+  /** Where the files of pieces are. Default: beside the database. */
+  readonly pieces?: string;
+  /** It may have lost records: what seems to mean nothing stays. */
+  readonly isDamaged?: boolean;
+}
+
 /** The records of all uppers, and beside the database a file of pieces for each. Both are made when they are first needed. */
 export class UpperDatabase implements AsyncDisposable {
   readonly #directory: string;
   readonly #pieces: string;
+  readonly #isDamaged: boolean;
   readonly #open = new Map<number, PieceFile>();
   #kv: Kv | undefined;
   #connecting: Promise<Kv> | undefined;
   #nextId = 1;
 
-  constructor(directory: string) {
+  constructor(directory: string, { pieces = `${directory}.pieces`, isDamaged = false }: UpperDatabaseOptions = {}) {
     this.#directory = directory;
-    this.#pieces = `${directory}.pieces`;
+    this.#pieces = pieces;
+    this.#isDamaged = isDamaged;
   }
 
   get refusal(): Error | undefined {
@@ -108,7 +117,7 @@ export class UpperDatabase implements AsyncDisposable {
     const kv = await Kv.open(this.#directory, { create: false });
     this.#kv = kv;
     const ids = new Set<number>();
-    let isWhole = true;
+    let isWhole = !this.#isDamaged;
     for await (const [, header] of this.headers())
       if (header === undefined) isWhole = false;
       else ids.add(header.id);
