@@ -4,7 +4,10 @@ import type { Swept } from "../chunks/node-store.ts";
 import type { Marker } from "../containers/marker.ts";
 import { StoreError } from "../errors.ts";
 import type { Context } from "./context.ts";
+import { exportsNamedIn } from "./foreign.ts";
+import { directoryOf } from "./lxc-host.ts";
 import { requireDuration } from "../model/duration.ts";
+import { removeTemporaries } from "../sys/durable.ts";
 import { isDamage } from "./references.ts";
 import { markRoot, roots } from "./roots.ts";
 import type { RootsOptions } from "./roots.ts";
@@ -46,6 +49,7 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
   const graceMs = requireDuration(params.grace ?? store.settings.find("gc.grace") ?? DEFAULT_GRACE);
   if (params.auto === true && !isDue(context)) return { ...NOTHING, graceSeconds: graceMs / 1000 };
   const since = new Date(Date.now() - graceMs).toISOString();
+  if (!dryRun) await sweepTemporaries(context);
   const { removed } = await sweepExports(context, { ...(params.grace !== undefined && { graceMs }), dryRun });
   return await store.collect(async (marker) => {
     await markAll(context, marker, { since, withoutExports: new Set(removed) });
@@ -72,6 +76,15 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
       freedBytes: nodes.bytes + chunks.bytes,
     };
   });
+}
+
+/** What killed processes were writing beside containers' configs. */
+async function sweepTemporaries({ store }: Context): Promise<void> {
+  for (const [name, ref] of await store.refs.list(() => undefined)) {
+    const directory = ref.type === "container" ? directoryOf(name, ref) : undefined;
+    const isOurs = directory !== undefined && exportsNamedIn(store, `${directory}/config`).length > 0;
+    if (isOurs) removeTemporaries(directory);
+  }
 }
 
 /** Lets others in between roots. */
