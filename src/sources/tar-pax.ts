@@ -134,7 +134,8 @@ export function parseDecimal(digits: Uint8Array, what: string): number {
   let value = 0;
   for (const byte of digits) {
     if (!isDigit(byte)) throw new MalformedTar(`has a ${what} that is no number`);
-    value = value * 10 + byte - ZERO;
+    // The difference first: the sum of the others may be beyond 2^53.
+    value = value * 10 + (byte - ZERO);
   }
   if (digits.length === 0 || !Number.isSafeInteger(value)) throw new MalformedTar(`has a ${what} that is out of range`);
   return value;

@@ -50,10 +50,11 @@ export async function* tarChanges(
   try {
     for (let last = false; !last;) {
       const batch: RawChange[] = [];
-      while (!last && batch.length < BATCH_CHANGES) {
+      for (let bytes = 0; !last && batch.length < BATCH_CHANGES && bytes < BATCH_BYTES;) {
         const change = await reader.next();
         if (change === undefined) last = true;
         else batch.push(change);
+        if (change?.kind === "put") bytes = change.node.xattrs.reduce((sum, { value }) => sum + value.length, bytes);
       }
       entries += batch.length;
       input.pause();
@@ -302,6 +303,8 @@ function inRange(value: number, what: string): number {
 
 const A_HEADER = "a header";
 const BATCH_CHANGES = 128;
+/** Of extended attributes: of a few that are global each entry has a copy. */
+const BATCH_BYTES = 1 << 20;
 const MAX_NAME_BYTES = 1 << 20;
 /** Of a name in messages. */
 const SHOWN_NAME_BYTES = 1024;

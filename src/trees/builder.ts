@@ -34,8 +34,8 @@ export class TreeBuilder {
   readonly #store: TreeStore;
   readonly #base: Tree | undefined;
   readonly #union: Union;
-  readonly #room = new BuilderRoom();
-  readonly #packed = new PackedNodes(this.#room);
+  readonly #room: BuilderRoom;
+  readonly #packed: PackedNodes;
   /** Files of the base that the stream linked to, by path; of a group, by its first path. */
   readonly #adopted = new Map<TreePath, Shared>();
   #anyShared = false;
@@ -44,7 +44,10 @@ export class TreeBuilder {
   readonly #trail: { readonly directory: Touched; readonly end: number }[];
   #lastPath: TreePath = ROOT;
 
-  constructor(store: TreeStore, base?: Tree) {
+  /** @param room what it may take of memory */
+  constructor(store: TreeStore, base?: Tree, room: BuilderRoom = new BuilderRoom()) {
+    this.#room = room;
+    this.#packed = new PackedNodes(room);
     this.#store = store;
     this.#base = base;
     this.#union = new Union(store, base);
