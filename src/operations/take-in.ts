@@ -24,7 +24,7 @@ export interface TakenIn {
   readonly type: "layer" | "container";
   readonly digest: Digest;
   readonly snapshots: readonly string[];
-  readonly outcome: "new" | "replaced" | "unchanged";
+  readonly outcome: "new" | "changed" | "unchanged";
 }
 
 /** What comes to a store, with the names that it gets there. */
@@ -118,7 +118,7 @@ export async function takeIn(
       type: item.type,
       digest: item.type === "container" ? item.ref.tree : (treeOf.get(item.layer) ?? item.layer),
       snapshots: item.type === "container" ? item.snapshots.map((snapshot) => snapshot.name) : [],
-      outcome: news.length === 0 ? "unchanged" : isNew ? "new" : "replaced",
+      outcome: news.length === 0 ? "unchanged" : isNew ? "new" : "changed",
     });
   }
   const isHeld = (layer: Digest): boolean => holdings.hasLayer(layer) && store.refs.findLayer(layer) !== undefined;

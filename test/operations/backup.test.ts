@@ -21,16 +21,20 @@ import {
 } from "../../src/index.ts";
 import type { Context } from "../../src/index.ts";
 import type { Digest } from "../../src/model/digest.ts";
-import { BLOCK_BYTES } from "../../src/model/node.ts";
-import type { Content } from "../../src/model/node.ts";
-import { PACKET, PacketWriter } from "../../src/transfer/packets.ts";
-import type { PacketKind } from "../../src/transfer/packets.ts";
+import { PACKET } from "../../src/transfer/packets.ts";
 import { TreeBuilder } from "../../src/trees/builder.ts";
-import { walkBelow } from "../../src/trees/walk.ts";
 import { rawChanges } from "../support/random-tree.ts";
 import { openTestStore } from "../support/store.ts";
-import type { TestStore } from "../support/store.ts";
 import { FOR_ANYBODY, openTestHost, runContainer, startContainer } from "./support.ts";
+import {
+  contentsIn,
+  inPieces,
+  MAGIC_BYTES,
+  packetsOf,
+  partsOfStream,
+  requireWhole,
+  streamOf,
+} from "./transfer-support.ts";
 
 const NO_LXC = { noLxc: true } as const;
 
@@ -45,43 +49,9 @@ async function restored(context: Context, bytes: Uint8Array, name?: string): Pro
   await restore({ ...context, input: inPieces(bytes) }, { file: "-", ...NO_LXC, ...(name !== undefined && { name }) });
 }
 
-async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
-    yield await Promise.resolve(bytes.subarray(at, at + PIECE_BYTES));
-}
-const PIECE_BYTES = 10_007;
-
-/** Contents of all shapes that are in the store. */
-async function contentsIn({ store }: TestStore): Promise<Content[]> {
-  const contents: Content[] = [];
-  for (const size of [0, 3, 5000, BLOCK_BYTES, BLOCK_BYTES + 1, 300 * BLOCK_BYTES + 7]) {
-    const writer = store.content.writer();
-    for (let at = 0; at < size; at += BLOCK_BYTES) {
-      await writer.write(Buffer.alloc(Math.min(BLOCK_BYTES, size - at), `content ${size} ${at % 7}`));
-    }
-    contents.push(writer.end());
-  }
-  const sparse = store.content.writer();
-  sparse.hole(2 ** 33);
-  await sparse.write(Buffer.from("end"));
-  return [...contents, sparse.end()];
-}
-
-/** All bytes of a tree's files, read and proven. */
-function requireWhole({ store }: TestStore, digest: Digest): void {
-  const { trees, content } = store;
-  const seen = new Set<string>();
-  for (const [, node] of walkBelow(trees, "", trees.tree(digest).root)) {
-    if (node.type !== "file" || node.content.root === null || seen.has(node.content.root)) continue;
-    seen.add(node.content.root);
-    for (const piece of content.pieces(node.content)) assert.ok(piece);
-  }
-  assert.ok([...trees.linkGroups(trees.tree(digest).links)]);
-}
-
 test("backup: any container comes back in an empty store with its trees, snapshots, labels and all that its record has", async () => {
   await using at = await openTestStore();
-  const contents = await contentsIn(at);
+  const contents = await contentsIn(at.store);
   const changes = rawChanges({ contents, overBase: false });
   const over = rawChanges({ contents, overBase: true });
   let number = 0;
@@ -158,7 +128,7 @@ test("backup: any container comes back in an empty store with its trees, snapsho
       assert.deepEqual(other.store.refs.find(name), { ...ref, generation: 1 });
       for (const { name: full, after } of rows) assert.deepEqual(other.store.refs.find(full), after);
       assert.deepEqual(await listSnapshots(other.context, { name }), await listSnapshots(context, { name }));
-      for (const digest of digests) requireWhole(other, digest);
+      for (const digest of digests) requireWhole(other.store, digest);
       // What is restored can be backed up, and where it comes from restored by another name.
       await restored(other.context, await backedUp(other.context, name), "again");
       await restored(context, bytes, `${name}-again`);
@@ -209,18 +179,6 @@ test("backup: what is cut, changed, exchanged or added anywhere is refused, and 
   assert.equal((await show(other.context, { ref: "web" })).digest, (await show(at.context, { ref: "web" })).digest);
 });
 
-const MAGIC_BYTES = 16;
-/** Kind 1, length 4, check 16, payload. */
-function packetsOf(bytes: Buffer): Buffer[] {
-  const packets: Buffer[] = [];
-  for (let at = MAGIC_BYTES; at < bytes.length;) {
-    const end = at + 21 + bytes.readUInt32LE(at + 1);
-    packets.push(bytes.subarray(at, end));
-    at = end;
-  }
-  return packets;
-}
-
 test("backup: objects that are not what they say are refused though all checks fit, or change nothing", async () => {
   await using at = await openTestStore();
   const source = `${at.path}/source`;
@@ -229,7 +187,8 @@ test("backup: objects that are not what they say are refused though all checks f
   await create(at.context, { source, name: "web", ...NO_LXC });
   const { digest } = await show(at.context, { ref: "web" });
   assert.ok(digest);
-  const packets = packetsOf(await backedUp(at.context, "web"));
+  const bytes = await backedUp(at.context, "web");
+  const packets = packetsOf(bytes);
   const objects = packets.flatMap(({ 0: kind }, i) => (kind === PACKET.note || kind === PACKET.end ? [] : [i]));
   // Nodes are few: they come often.
   const nodes = objects.filter((i) => packets[i]?.[0] !== PACKET.chunk);
@@ -241,28 +200,22 @@ test("backup: objects that are not what they say are refused though all checks f
       change,
       fc.constantFrom("change", "leave out", "move"),
       async (i, { place, to, inHead }, how) => {
-        const payloads = packets.map((packet) => ({
-          kind: packet.readUInt8(0) as PacketKind,
-          payload: Buffer.from(packet.subarray(21)),
-        }));
+        const payloads = partsOfStream(bytes);
         const [one] = how === "change" ? [payloads[i]] : payloads.splice(i, 1);
         assert.ok(one);
         if (how === "change") one.payload[place % (inHead ? 37 : one.payload.length)] = to;
         if (how === "move") payloads.splice(1 + (place % (payloads.length - 3)), 0, one);
-        const hostile: Uint8Array[] = [];
-        const writer = new PacketWriter((bytes) => Promise.resolve(void hostile.push(bytes)));
-        for (const { kind, payload } of payloads) if (kind !== PACKET.end) await writer.put(kind, payload);
-        await writer.end();
+        const hostile = await streamOf(payloads);
         await using other = await openTestStore();
         try {
-          await restored(other.context, Buffer.concat(hostile));
+          await restored(other.context, hostile);
         } catch (error) {
           if (!isStoreError(error, "SOURCE_INVALID")) throw error;
           assert.deepEqual(await list(other.context), []);
           return;
         }
         assert.equal((await show(other.context, { ref: "web" })).digest, digest);
-        requireWhole({ ...at, store: other.store }, digest);
+        requireWhole(other.store, digest);
       },
     ),
     { numRuns: 60 },
