@@ -61,6 +61,10 @@ export class StorePaths {
   get staging(): string {
     return `${this.directory}/private/staging`;
   }
+  /** What directories held when they were imported: a hint, a file for each. Made when it is first needed. */
+  get knownFiles(): string {
+    return `${this.directory}/private/known-files`;
+  }
   /** One symlink per unfinished export or copy outside of the store. Made when it is first needed. */
   get partials(): string {
     return `${this.directory}/private/partials`;

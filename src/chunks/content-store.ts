@@ -1,4 +1,4 @@
-import { StoreError } from "../errors.ts";
+import { isStoreError, StoreError } from "../errors.ts";
 import { decodeContentPage } from "../format/pages.ts";
 import type { ContentReader, ContentWriter } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
@@ -21,6 +21,23 @@ export class ContentStore implements ContentReader {
 
   writer(): ContentWriter {
     return new BlockWriter(this.#chunks, this.#nodes);
+  }
+
+  /** Keeps a content from being collected while the operation runs. @returns false if the store does not have all of it */
+  claim({ size, root }: Content): boolean {
+    try {
+      return root === null || this.#claim(root, pageLevels(Math.ceil(size / BLOCK_BYTES)));
+    } catch (error) {
+      if (isStoreError(error, "NODE_CORRUPT") || isStoreError(error, "FORMAT_INVALID")) return false;
+      throw error;
+    }
+  }
+
+  #claim(ref: Digest, level: number): boolean {
+    if (level === 0) return this.#chunks.claim(ref);
+    if (!this.#nodes.claim(ref)) return false;
+    const { refs } = decodeContentPage(this.#nodes.get(ref), ref);
+    return refs.every((below) => below === null || this.#claim(below, level - 1));
   }
 
   pieces(content: Content): Generator<Uint8Array | number> {

@@ -56,6 +56,13 @@ export class NodeStore implements Nodes {
     return digest;
   }
 
+  /** Keeps a node that is there from being collected while the operation runs. @returns false if it is not */
+  claim(digest: Digest): boolean {
+    if (!this.has(digest)) return false;
+    this.claims.claim("nodes", digest);
+    return true;
+  }
+
   has(digest: Digest): boolean {
     return this.#pending.has(digest) || this.#read(digest) !== undefined;
   }
@@ -98,6 +105,11 @@ export class NodeStore implements Nodes {
       for (const digest of writing.slice(first, next)) this.#pending.delete(digest);
     }
     return writing.length > 0;
+  }
+
+  /** Drops what was put and not written. */
+  forgetPending(): void {
+    this.#pending.clear();
   }
 
   /**

@@ -41,7 +41,12 @@ export async function create(context: Context, params: CreateParams): Promise<Cl
   if (!isSource(context, source)) return await clone(context, { ...params, ref: source, names: [name] });
   // Before all of it is read.
   placeOf(context, params);
-  const made = await makeCreated(context, params, await readSource(context, params), describeSource(params));
+  const made = await makeCreated(
+    context,
+    params,
+    await readSource(context, params, { trustKnown: true }),
+    describeSource(params),
+  );
   return { ...made, ref: source };
 }
 

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
+import { neededForDirectory, neededForTar, requireRoomFor } from "../exports/room-for.ts";
 import { shiftedIn, shiftedOut } from "../format/shift-ids.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Change } from "../model/change.ts";
@@ -83,6 +84,7 @@ function writeTarget(
 ): Promise<Written> {
   const { store } = context;
   return makeInPlace(store, target, "directory", async (path) => {
+    requireRoomFor(dirname(path), tree.root.listing, () => neededForDirectory(diffTrees(store.trees, undefined, tree)));
     const changes = diffTrees(store.trees, undefined, tree);
     const written = await writeDirectory(path, changes, store.content, { asUser, idMap, ...progressOf(context, tree) });
     // By its parent: the tree's root may be a directory that its owner cannot read.
@@ -92,7 +94,9 @@ function writeTarget(
 }
 
 function writeTarFile(context: Context, tree: Tree, idMap: IdMap | null, target: string): Promise<Written> {
+  const { trees } = context.store;
   return makeInPlace(context.store, target, "file", async (path) => {
+    requireRoomFor(dirname(path), tree.root.listing, () => neededForTar(diffTrees(trees, undefined, tree)));
     await using file = await open(path, "wx");
     const written = await writeTar(context, tree, idMap, async (bytes) => {
       for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
@@ -125,7 +129,7 @@ async function writeTar(
 /** @throws {StoreError} SOURCE_INVALID if what was written does not read back as the same tree */
 async function compare(context: Context, tree: Tree, target: string, idMap: IdMap | null): Promise<void> {
   const shift = idMap === null ? undefined : shiftedIn(idMap, () => undefined);
-  const { digest } = await readSource(context, { source: target }, shift);
+  const { digest } = await readSource(context, { source: target }, { shift });
   if (digest === tree.digest) return;
   throw new StoreError("SOURCE_INVALID", {
     source: target,

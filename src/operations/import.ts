@@ -36,7 +36,7 @@ export async function importLayer(context: Context, params: ImportParams): Promi
   const before = replaceable(store, name, params.replace ?? false);
   const parent = params.parent === undefined ? null : await requireLayer(context, params.parent);
   const chunksBefore = store.chunks.stats();
-  const tree = await readSource(context, params);
+  const tree = await readSource(context, params, { trustKnown: true });
   const layer: Layer = { tree: tree.digest, parent, created: timestamp(), message, source: describeSource(params) };
   const after: Ref = { type: "layer", layer: layerDigest(layer) };
   await store.change(context.command, [{ name, before, after }], [layer]);

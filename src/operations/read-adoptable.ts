@@ -111,7 +111,7 @@ class Reader {
   async #readPlain(path: string, { idMap }: AdoptableRootfs): Promise<Digest> {
     const tally = new LossTally();
     const shift = idMap === null ? undefined : shiftedIn(idMap, (...loss) => tally.add(...loss));
-    const tree = await readSource(this.#context, { source: path }, shift);
+    const tree = await readSource(this.#context, { source: path }, { shift });
     warnOfLosses(this.#context, `what was read of ${path}`, tally.list);
     this.losses.push(...tally.list);
     return tree.digest;

@@ -1,7 +1,7 @@
 import { createReadStream, openSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { asStoreError, errnoOf, StoreError } from "../errors.ts";
-import type { RawChange } from "../model/change.ts";
+import type { ContentWriter, RawChange } from "../model/change.ts";
 import { byteStringOf } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import { plainStream } from "../sources/decompress.ts";
@@ -11,6 +11,8 @@ import { TreeBuilder } from "../trees/builder.ts";
 import type { Tree } from "../trees/tree-store.ts";
 import type { Context } from "./context.ts";
 import { Exclusion } from "./exclusion.ts";
+import { KnownFiles } from "./known-files.ts";
+import { roomWatch } from "./room.ts";
 
 export interface SourceParams {
   /** A directory, a tar (plain, gzip, xz or zstd), or `-` for a tar on `Context.input`. */
@@ -21,26 +23,34 @@ export interface SourceParams {
   readonly oneFileSystem?: boolean;
 }
 
-/**
- * Reads a source into a tree, over nothing. Its content and nodes are in the store, but not yet durable.
- *
- * @param shift makes of each change what it means
- */
+export interface ReadOptions {
+  /** Makes of each change what it means. */
+  readonly shift?: ((change: RawChange) => RawChange) | undefined;
+  /** Does not read files of a directory that were read before and have not changed since. */
+  readonly trustKnown?: boolean;
+}
+
+/** Reads a source into a tree, over nothing. Its content and nodes are in the store, but not yet durable. */
 export async function readSource(
   context: Context,
   params: SourceParams,
-  shift: (change: RawChange) => RawChange = (change) => change,
+  { shift = (change) => change, trustKnown = false }: ReadOptions = {},
 ): Promise<Tree> {
   const { store } = context;
+  const { source } = params;
   const builder = new TreeBuilder(store.trees);
   const exclusion = new Exclusion(params.exclude ?? []);
-  for await (const batch of openSource(context, params, exclusion)) {
+  const isDirectory = source !== "-" && sourceType(source) === "directory";
+  const known = trustKnown && isDirectory ? KnownFiles.open(store, source) : undefined;
+  for await (const batch of openSource(context, params, exclusion, known)) {
     for (const change of batch) {
       const kept = exclusion.keep(change);
       if (kept !== undefined) builder.apply(shift(kept));
     }
   }
-  return builder.finish();
+  const tree = builder.finish();
+  known?.save();
+  return tree;
 }
 
 /** For people. */
@@ -48,7 +58,12 @@ export function describeSource({ source }: SourceParams): string {
   return source === "-" ? "standard input" : resolve(source);
 }
 
-function openSource(context: Context, params: SourceParams, exclusion: Exclusion): AsyncIterable<readonly RawChange[]> {
+function openSource(
+  context: Context,
+  params: SourceParams,
+  exclusion: Exclusion,
+  known: KnownFiles | undefined,
+): AsyncIterable<readonly RawChange[]> {
   const { store, signal } = context;
   const { source } = params;
   const began = store.chunks.stats();
@@ -62,7 +77,7 @@ function openSource(context: Context, params: SourceParams, exclusion: Exclusion
         newBytes: store.chunks.stats().newPlainBytes - began.newPlainBytes,
       }),
   };
-  const writer = store.content.writer();
+  const writer = watched(store.content.writer(), roomWatch(context));
   if (source === "-") {
     if (context.input === undefined) throw new StoreError("USAGE", { reason: "there is no input to read" });
     const named = { source: describeSource(params), ...options };
@@ -72,9 +87,21 @@ function openSource(context: Context, params: SourceParams, exclusion: Exclusion
   if (type === "directory") {
     const inside = storeBelow(context, source);
     const exclude = (path: TreePath): boolean => path === inside || exclusion.covers(path);
-    return directoryChanges(source, writer, { exclude, oneFileSystem: params.oneFileSystem ?? false, ...options });
+    const { oneFileSystem = false } = params;
+    return directoryChanges(source, writer, { exclude, oneFileSystem, known, ...options });
   }
   return tarChanges(plainStream(openSourceFile(source), { source, ...options }), writer, { source, ...options });
+}
+
+function watched(writer: ContentWriter, look: () => void): ContentWriter {
+  return {
+    write: (bytes) => {
+      look();
+      return writer.write(bytes);
+    },
+    hole: (length) => writer.hole(length),
+    end: () => writer.end(),
+  };
 }
 
 /** The bytes of a regular file. @throws {StoreError} NOT_FOUND, NOT_PERMITTED, SOURCE_INVALID for a directory or device */

@@ -15,7 +15,16 @@ export interface Progress {
   readonly bytes: number;
 }
 
+/** Contents of files that were read before, and are in the store. */
+export interface KnownContents {
+  /** @returns undefined if it must be read */
+  find(stat: Stat): Content | undefined;
+  /** @param readAtMs when reading it began */
+  add(stat: Stat, content: Content, readAtMs: number): void;
+}
+
 export interface NodeReaderOptions {
+  readonly known?: KnownContents | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -91,11 +100,20 @@ export class NodeReader {
   /** @returns undefined if the file is no more what `stat` says; then the writer holds nothing of it */
   async #content(directory: DirectoryHandle, name: Name, path: TreePath, stat: Stat): Promise<Content | undefined> {
     if (stat.size === 0) return this.#writer.end();
+    const { known } = this.#options;
+    const there = known?.find(stat);
+    if (there !== undefined) {
+      this.#bytes += stat.size;
+      return there;
+    }
+    const readAtMs = Date.now();
     const fd = reading(this.#source, path, () => directory.openRead(name));
     try {
       const whole = await this.#copy(fd, stat.size);
       const content = this.#writer.end();
-      return whole && isSame(stat, statFd(fd)) ? content : undefined;
+      if (!whole || !isSame(stat, statFd(fd))) return undefined;
+      known?.add(stat, content, readAtMs);
+      return content;
     } finally {
       closeSync(fd);
     }
