@@ -3,6 +3,7 @@ import { basename, dirname } from "node:path";
 import type { ContentStore } from "../chunks/content-store.ts";
 import { asStoreError } from "../errors.ts";
 import type { IdMap } from "../model/id-map.ts";
+import type { Change } from "../model/change.ts";
 import type { TreePath } from "../model/name.ts";
 import type { TurnOptions } from "../sinks/turns.ts";
 import type { Written } from "../sinks/written.ts";
@@ -10,6 +11,7 @@ import type { StorePaths } from "../store-paths.ts";
 import { setImmutable } from "../sys/attributes.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { diffTrees } from "../trees/diff.ts";
 import type { TreeStore } from "../trees/tree-store.ts";
 import { directoryName, keyOfParts, parseKeyParts, partsOfKey } from "./export-key.ts";
 import type { ExportKey } from "./export-key.ts";
@@ -25,6 +27,7 @@ import { openMappedExports } from "./mapped-exports.ts";
 import { nearestStack } from "./near-trees.ts";
 import { PresentExports } from "./present-exports.ts";
 import { protectExports } from "./protect.ts";
+import { neededForDirectory, requireRoomFor } from "./room-for.ts";
 import { writeExport } from "./write-export.ts";
 import type { ExportOf } from "./write-export.ts";
 
@@ -122,6 +125,8 @@ export class SharedExports {
     const target = `${directory}/${partial}`;
     try {
       using files = this.#filesNear(of);
+      // What is shared with others takes no room, and nobody knows how much that will be.
+      if (files === undefined) this.#requireRoomFor(of, directory);
       const written = await writeExport(this.#trees, this.#content, of, target, { ...turns, files });
       // In this process, two may have been asked for it at once.
       if (existsSync(home)) return undefined;
@@ -137,6 +142,14 @@ export class SharedExports {
     } finally {
       if (existsSync(target)) removeHidden(directory, partial);
     }
+  }
+
+  /** @throws {StoreError} NO_SPACE */
+  #requireRoomFor({ key, over }: ExportOf, directory: string): void {
+    const trees = this.#trees;
+    const tree = trees.tree(partsOfKey(key).tree);
+    const changes = (): Iterable<Change> => diffTrees(trees, over === null ? undefined : trees.tree(over), tree);
+    requireRoomFor(directory, tree.root.listing, () => neededForDirectory(changes()));
   }
 
   /** What a new export can share with one of a near tree: all that both have, where the filesystem can. */

@@ -1,0 +1,74 @@
+/**
+ * What `diff` of two trees takes inside the process: by how much differs, and by how large they are. Cold: in a process that has
+ * done nothing else; warm: the median of many. Run: npm run bench -- diff
+ */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, lstatSync, readdirSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { diff, importLayer, Store } from "../src/index.ts";
+import { rootfsTar } from "../test/support/rootfs.ts";
+import type { RootfsName } from "../test/support/rootfs.ts";
+import { benchDirectory, measure, median, report } from "./support.ts";
+
+const CHANGED = [10, 100, 1000];
+const COLD_RUNS = 7;
+const WARM_RUNS = 50;
+const DIFF_ONCE = `
+const { diff, Store } = await import(process.argv[1]);
+const store = await Store.open(process.argv[2]);
+const began = performance.now();
+const { changes } = await diff({ store, command: "bench" }, { a: process.argv[3], b: process.argv[4] });
+console.log(performance.now() - began, changes.length);
+await store[Symbol.asyncDispose]();
+`;
+
+await using at = await benchDirectory(4000);
+const rows: [string, string][] = [];
+for (const root of ["bookworm", "bookworm-large"] as const) await measureRoot(root);
+report("diff of two roots", rows);
+
+async function measureRoot(root: RootfsName): Promise<void> {
+  const source = `${at.path}/source`;
+  const path = `${at.path}/${root}`;
+  measure("mkdir", [source]);
+  measure("tar", ["-xf", await rootfsTar(root), "-C", source]);
+  const files = readdirSync(source, { recursive: true, encoding: "utf8" })
+    .filter((file) => lstatSync(`${source}/${file}`).isFile())
+    .sort();
+  await using store = await Store.open(path, { create: true });
+  const context = { store, command: "bench" };
+  const { entries } = await importLayer(context, { source, name: "base" });
+  let changed = 0;
+  for (const count of CHANGED) {
+    // All over the tree: each one before and as many again.
+    for (; changed < count; changed++)
+      appendFileSync(`${source}/${files[Math.floor((changed * 7919) % files.length)]}`, "changed\n");
+    await importLayer(context, { source, name: `changed${count}` });
+  }
+  rmSync(source, { recursive: true });
+  await store[Symbol.asyncDispose]();
+  for (const count of CHANGED) {
+    const params = { a: "base", b: `changed${count}` };
+    const cold = Array.from({ length: COLD_RUNS }, () => inProcess(path, params.a, params.b));
+    await using again = await Store.open(path);
+    const warm: number[] = [];
+    for (let run = 0; run < WARM_RUNS; run++) {
+      const began = performance.now();
+      await diff({ store: again, command: "bench" }, params);
+      warm.push(performance.now() - began);
+    }
+    rows.push([
+      `${root}, ${entries} entries, ${count} files differ`,
+      `cold ${median(cold).toFixed(1)} ms, at best ${Math.min(...cold).toFixed(1)}; warm ${median(warm).toFixed(2)} ms`,
+    ]);
+  }
+}
+
+function inProcess(store: string, a: string, b: string): number {
+  const library = fileURLToPath(new URL("../dist/index.js", import.meta.url));
+  const args = ["--input-type=module", "-e", DIFF_ONCE, library, store, a, b];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const took = Number(stdout.split(" ")[0]);
+  if (!(took > 0)) throw new Error(stderr);
+  return took;
+}
