@@ -11,7 +11,7 @@ import { requireWhole } from "../operations/transfer-support.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 /** More of them: DELTA0_KILLS=2000 npm run test:crash */
-const KILLS = Number(process.env["DELTA0_KILLS"] ?? 60) / 3;
+const KILLS = Number(process.env["DELTA0_KILLS"] ?? 60) / 4;
 
 interface Line {
   readonly beginning?: string;

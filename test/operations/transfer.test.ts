@@ -237,7 +237,7 @@ test("transfer: any history comes to another store by copy, by a stream and by i
         await requireSame(context);
       }
     }),
-    { numRuns: 12 },
+    { numRuns: 8 },
   );
 });
 
