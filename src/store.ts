@@ -94,6 +94,10 @@ export class Store implements AsyncDisposable {
     this.settings = new Settings(meta);
     this.exports = new SharedExports(paths, this.trees, this.content);
     this.#meta = meta;
+    // Nodes that name chunks which could not be written must not be either.
+    this.#claims.onIdle = () => {
+      if (chunks.forgetFailure()) this.nodes.forgetPending();
+    };
     this.#reserve = new Reserve(paths.reserve);
     this.#owned = owned;
   }
@@ -385,12 +389,17 @@ const RECORDS_OF_A_SLICE = 100_000;
  */
 const CHUNK_WRITE_BUFFER_BYTES = 4 << 20;
 
-/** The last opened first; the lock on the store goes last. */
+/** The last opened first; the lock on the store goes last, whatever becomes of the others. */
 async function closeAll(owned: readonly Owned[]): Promise<void> {
-  for (const resource of owned.toReversed()) {
-    if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
-    else resource[Symbol.dispose]();
-  }
+  let failure: { readonly error: unknown } | undefined;
+  for (const resource of owned.toReversed())
+    try {
+      if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
+      else resource[Symbol.dispose]();
+    } catch (error) {
+      failure ??= { error };
+    }
+  if (failure !== undefined) throw failure.error;
 }
 
 function messageOf(error: unknown): string {

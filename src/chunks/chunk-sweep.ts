@@ -60,9 +60,12 @@ export async function sweepChunks(
   // An entry that came back after a power cut would say of a chunk that it is there, and whoever puts it would not store it.
   if (gone.length > 0) await parts.meta.barrier();
   await removeValues(parts, gone);
-  await parts.meta.write([parts.chunks.clearSuspects()]);
+  // What is moved takes room before it gives any back.
+  const isShort = parts.values.freeBytes < SHORT_OF_BYTES;
+  if (isShort) await compactValues(parts, gone.sort(rising), options.signal);
   const moved = await moveLive(parts, wasteful.map(([id]) => id).sort(rising), options.signal);
-  await compactValues(parts, [...gone, ...moved].sort(rising), options.signal);
+  await compactValues(parts, [...(isShort ? [] : gone), ...moved].sort(rising), options.signal);
+  await parts.meta.write([parts.chunks.clearSuspects()]);
   return swept;
 }
 
@@ -112,13 +115,12 @@ async function orphans({ values, ledger }: SweepParts, live: ReadonlyMap<number,
   return found;
 }
 
-async function removeValues({ values, meta, ledger }: SweepParts, ids: readonly number[]): Promise<void> {
+/** The ledger still tells of them: their room is not given back yet. */
+async function removeValues({ values }: SweepParts, ids: readonly number[]): Promise<void> {
   for (let i = 0; i < ids.length; i += ROWS_AT_ONCE) {
-    const some = ids.slice(i, i + ROWS_AT_ONCE);
+    const deletions = ids.slice(i, i + ROWS_AT_ONCE).map((id): Operation => ({ type: "del", key: idKey(id) }));
     // What the ledger forgets while its value stays would never be found again.
-    const deletions = some.map((id): Operation => ({ type: "del", key: idKey(id) }));
     await values.write(deletions, { sync: true });
-    await meta.write(some.map((id) => ledger.setDead(id, 0)));
   }
 }
 
@@ -174,22 +176,32 @@ function liveFrames({ values, meta }: SweepParts, id: number): Frame[] | undefin
   }
 }
 
-/** Has LevelDB give back the room of what was deleted, a slice at a time. @param ids in rising order */
-async function compactValues({ values }: SweepParts, ids: readonly number[], signal?: AbortSignal): Promise<void> {
-  let first = ids[0];
-  let last = first;
-  for (const id of [...ids.slice(1), Number.MAX_SAFE_INTEGER]) {
-    if (first === undefined || last === undefined) return;
+/**
+ * Has LevelDB give back the room of values that were deleted, a slice at a time. Only then the ledger forgets them: a disk that is too full
+ * for it is no reason never to try again.
+ *
+ * @param ids in rising order
+ */
+async function compactValues(
+  { values, meta, ledger }: SweepParts,
+  ids: readonly number[],
+  signal?: AbortSignal,
+): Promise<void> {
+  let slice: number[] = [];
+  for (const id of [...ids, Number.MAX_SAFE_INTEGER]) {
+    const [first = id, last = id] = [slice[0], slice.at(-1)];
     if (id - last > NEIGHBOURS || id - first > SLICE_IDS) {
       signal?.throwIfAborted();
       await values.compact({ gte: idKey(first), lt: idKey(last + 1) });
-      first = id;
+      await meta.write(slice.map((id) => ledger.setDead(id, 0)));
+      slice = [];
     }
-    last = id;
+    slice.push(id);
   }
 }
 
 const rising = (a: number, b: number): number => a - b;
+const SHORT_OF_BYTES = 128 << 20;
 const MOVED_VALUE_BYTES = 128 * 1024;
 /** Values that are moved between two barriers: at most 32 MiB. */
 const VALUES_AT_ONCE = 256;

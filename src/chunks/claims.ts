@@ -12,6 +12,8 @@ export class Claims {
   #epochs: Epoch[] = [newEpoch()];
   /** Called with each tree that is claimed, while a collection runs. */
   onTree: ((tree: Digest) => void) | undefined;
+  /** Called when no operation runs any more. */
+  onIdle: (() => void) | undefined;
 
   /** An operation begins. It ends when what is returned is disposed. */
   begin(): Disposable {
@@ -21,7 +23,9 @@ export class Claims {
       [Symbol.dispose]: () => {
         epoch.operations--;
         this.#drop();
-        if (this.#epochs.every(({ operations }) => operations === 0)) this.#epochs = [newEpoch()];
+        if (this.#epochs.some(({ operations }) => operations > 0)) return;
+        this.#epochs = [newEpoch()];
+        this.onIdle?.();
       },
     };
   }

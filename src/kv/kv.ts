@@ -246,11 +246,16 @@ export class Kv implements AsyncDisposable {
     this.#tables = tablesOf(db, shadow?.path ?? this.#path ?? "");
   }
 
+  /** Of its filesystem. */
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.#path ?? "/");
+    return bavail * bsize;
+  }
+
   #requireRoom(): void {
     const path = this.#path ?? "/";
     const needed = 2 * this.#writeBufferBytes;
-    const { bavail, bsize } = statfsSync(path);
-    if (bavail * bsize >= needed) return;
+    if (this.freeBytes >= needed) return;
     const hint = `its filesystem has ${roomAt(path)} free, ${needed >> 20} MiB are needed; ${MAKE_ROOM}`;
     throw new StoreError("NO_SPACE", { action: `writing ${path}`, hint });
   }
@@ -304,6 +309,8 @@ export class Kv implements AsyncDisposable {
   async compact({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
     await this.requireWritable();
     await this.#filling(this.#db.compactRange(gte, lt));
+    // Whether that worked it does not tell.
+    await this.#filling(this.#db.batch([{ type: "del", key: this.#nobodysKey() }], { sync: false }));
   }
 
   async #filling(work: Promise<void>): Promise<void> {
@@ -325,8 +332,10 @@ export class Kv implements AsyncDisposable {
       await db.close();
       shadow?.[Symbol.dispose]();
     }
-    if (path !== undefined && this.#shadow === undefined) writeLeft(path);
-    if (path !== undefined) openPaths.delete(path);
+    if (path === undefined) return;
+    openPaths.delete(path);
+    // What a write that failed has left is no damage.
+    if (this.#shadow === undefined && !this.#isTorn) writeLeft(path);
   }
 }
 

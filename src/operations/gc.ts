@@ -48,6 +48,7 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
   const { dryRun = false } = params;
   const graceMs = requireDuration(params.grace ?? store.settings.find("gc.grace") ?? DEFAULT_GRACE);
   if (params.auto === true && !isDue(context)) return { ...NOTHING, graceSeconds: graceMs / 1000 };
+  using _room = dryRun ? undefined : await store.makeRoom();
   const since = new Date(Date.now() - graceMs).toISOString();
   if (!dryRun) await sweepTemporaries(context);
   const { removed } = await sweepExports(context, { ...(params.grace !== undefined && { graceMs }), dryRun });

@@ -14,8 +14,9 @@ import { keepFiles } from "./kept-files.ts";
 import { gc } from "./gc.ts";
 import { replaceable, requireFree, requireRef } from "./references.ts";
 import { refuseRunning } from "./container-state.ts";
+import type { Settled } from "./container-state.ts";
 import { findOver } from "./ephemeral.ts";
-import { settle, settledRef, settleReadable } from "./settle.ts";
+import { settle, settleDirectory, settledRef, settleReadable } from "./settle.ts";
 import { sweepExports } from "./sweep-exports.ts";
 import { refuseStarted, renamedSnapshots, takeAway } from "./take-away.ts";
 
@@ -102,14 +103,16 @@ export async function remove(context: Context, params: RemoveParams): Promise<{ 
   using _operation = context.store.begin();
   const { store } = context;
   const { force = false, now = false, dryRun = false } = params;
+  using _room = dryRun ? undefined : await store.makeRoom();
   const names = [...new Set(params.names)];
   const refs = new Map<string, Ref>();
   for (const name of names) refs.set(name, await requireRef(store, name));
   const directories: string[] = [];
   for (const [name, found] of refs) {
     if (found.type === "layer") continue;
-    // What it changed goes into the store before it goes away: its name's history can bring it back.
-    const { ref, directory } = await stopped(context, name, found, force ? (dryRun ? "let be" : "stop") : "refuse");
+    // What it changed goes into the store before it goes away, so that its name's history can bring it back, unless nothing shall.
+    const running = force ? (dryRun ? "let be" : "stop") : "refuse";
+    const { ref, directory } = await stopped(context, name, found, { running, isDiscarded: now });
     refs.set(name, ref);
     if (directory !== undefined) directories.push(directory);
   }
@@ -129,18 +132,24 @@ interface Stopped {
   readonly directory?: string | undefined;
 }
 
-/** @param running what becomes of one that runs */
+interface StoppedOptions {
+  /** What becomes of one that runs. */
+  readonly running?: "refuse" | "stop" | "let be";
+  /** What it changed is of no use. */
+  readonly isDiscarded?: boolean;
+}
+
 async function stopped(
   context: Context,
   name: string,
   ref: ContainerRef,
-  running: "refuse" | "stop" | "let be" = "refuse",
+  { running = "refuse", isDiscarded = false }: StoppedOptions = {},
 ): Promise<Stopped> {
   const directory = directoryOf(name, ref);
   // Nobody wants to have back what was made to be forgotten.
   const over = findOver(context.store, name, ref, runningContainers());
   if (over !== undefined) return { ref, ...over };
-  const look = running === "refuse" ? settle : settleReadable;
+  const look = isDiscarded ? discard : running === "refuse" ? settle : settleReadable;
   let settled = await look(context, name, ref);
   if (settled.state === "running" && running === "stop" && ref.lxcPath !== null) {
     stop(name, ref.lxcPath);
@@ -152,6 +161,10 @@ async function stopped(
   if (settled.state === "foreign")
     warn(context, `${directory ?? ""} is not a container of this store any more: it stays`);
   return { ref: settled.ref, directory: settled.state === "stopped" ? directory : undefined };
+}
+
+async function discard(context: Context, name: string, ref: ContainerRef): Promise<Settled> {
+  return await settleDirectory(context, name, ref, { isDiscarded: true });
 }
 
 function stop(name: string, lxcPath: string): void {

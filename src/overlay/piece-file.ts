@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { asStoreError, StoreError } from "../errors.ts";
+import { asStoreError, errnoOf, StoreError } from "../errors.ts";
 import { digestBytesOf } from "../format/blake3.ts";
 import { UNIT_BYTES, unitsOf } from "../format/upper.ts";
 import type { UpperPiece } from "../format/upper.ts";
@@ -28,6 +28,7 @@ import { syncPath } from "../sys/durable.ts";
 export class PieceFile {
   readonly #path: string;
   #fd: number | undefined;
+  #isReadOnly = false;
   /** In units, as all places. */
   #end = 0;
   /** Places that can be used again, by units. */
@@ -154,10 +155,23 @@ export class PieceFile {
   }
 
   #open(create = 0): number {
-    if (this.#fd !== undefined) return this.#fd;
-    this.#fd = openSync(this.#path, constants.O_RDWR | create, 0o600);
+    if (this.#fd !== undefined && !(this.#isReadOnly && create !== 0)) return this.#fd;
+    const fd = this.#openFile(create);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = fd;
     this.#end = unitsOf(fstatSync(this.#fd).size);
     return this.#fd;
+  }
+
+  #openFile(create: number): number {
+    try {
+      this.#isReadOnly = false;
+      return openSync(this.#path, constants.O_RDWR | create, 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== "EROFS" || create !== 0) throw error;
+      this.#isReadOnly = true;
+      return openSync(this.#path, constants.O_RDONLY);
+    }
   }
 
   /** A place for so many units: one that was left, the front of a larger one, or the end of the file. */
