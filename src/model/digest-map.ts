@@ -16,8 +16,8 @@ export class DigestMap {
 
   get(digest: Digest): number | undefined {
     loadKey(digest);
-    const at = this.#find(this.#table, this.#slots);
-    return this.#table[at + VALUE_WORD] === NOTHING ? undefined : (this.#table[at + VALUE_WORD] ?? 0) - 1;
+    const value = this.#table[this.#find() + VALUE_WORD] ?? NOTHING;
+    return value === NOTHING ? undefined : value - 1;
   }
 
   has(digest: Digest): boolean {
@@ -27,23 +27,29 @@ export class DigestMap {
   /** @param value integer, 0 ≤ value < 2^31 - 1 */
   set(digest: Digest, value: number): void {
     loadKey(digest);
-    const at = this.#find(this.#table, this.#slots);
+    this.#put(this.#find(), value);
+  }
+
+  /** Gives it the value 0. @returns false if it was there */
+  add(digest: Digest): boolean {
+    loadKey(digest);
+    const at = this.#find();
+    if (this.#table[at + VALUE_WORD] !== NOTHING) return false;
+    this.#put(at, 0);
+    return true;
+  }
+
+  #put(at: number, value: number): void {
     const isNew = this.#table[at + VALUE_WORD] === NOTHING;
     this.#table.set(KEY, at);
     this.#table[at + VALUE_WORD] = value + 1;
     if (isNew && ++this.#size * 3 > this.#slots * 2) this.#grow();
   }
 
-  /** Gives it the value 0. @returns false if it was there */
-  add(digest: Digest): boolean {
-    if (this.has(digest)) return false;
-    this.set(digest, 0);
-    return true;
-  }
-
   /** Where the key is, or would be. Digests are as good as random: their first word is the hash. */
-  #find(table: Int32Array, slots: number): number {
-    for (let slot = (KEY[0] ?? 0) & (slots - 1); ; slot = (slot + 1) & (slots - 1)) {
+  #find(): number {
+    const table = this.#table;
+    for (let slot = KEY[0]! & (this.#slots - 1); ; slot = (slot + 1) & (this.#slots - 1)) {
       const at = slot * SLOT_WORDS;
       if (table[at + VALUE_WORD] === NOTHING) return at;
       let word = 0;
@@ -53,12 +59,15 @@ export class DigestMap {
   }
 
   #grow(): void {
+    const old = this.#table;
     const slots = this.#slots * 2;
     const table = new Int32Array(slots * SLOT_WORDS);
-    for (let at = 0; at < this.#table.length; at += SLOT_WORDS) {
-      if (this.#table[at + VALUE_WORD] === NOTHING) continue;
-      KEY.set(this.#table.subarray(at, at + VALUE_WORD));
-      table.set(this.#table.subarray(at, at + SLOT_WORDS), this.#find(table, slots));
+    for (let from = 0; from < old.length; from += SLOT_WORDS) {
+      if (old[from + VALUE_WORD] === NOTHING) continue;
+      let slot = old[from]! & (slots - 1);
+      while (table[slot * SLOT_WORDS + VALUE_WORD] !== NOTHING) slot = (slot + 1) & (slots - 1);
+      // Word by word: a view of each would take ten times as long.
+      for (let word = 0; word < SLOT_WORDS; word++) table[slot * SLOT_WORDS + word] = old[from + word]!;
     }
     this.#table = table;
     this.#slots = slots;
