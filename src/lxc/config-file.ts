@@ -141,11 +141,22 @@ const PRESENT_NAMES: Readonly<Record<string, string>> = {
 
 // As parse_line of LXC's confile.c has it, which is C and ends at a NUL.
 function parseLine(text: string): ConfigLine {
-  const match = /^[ \t]*(lxc\.[^=]*?)[ \t]*=[ \t]*(.*?)[ \t\r]*$/s.exec(text.split("\0", 1)[0] ?? "");
-  if (match === null) return { text, setting: undefined };
-  const [, key = "", value = ""] = match;
+  const line = text.split("\0", 1)[0] ?? "";
+  const equals = line.indexOf("=");
+  const key = trimmed(line.slice(0, Math.max(equals, 0)), " \t", " \t");
+  if (!key.startsWith("lxc.")) return { text, setting: undefined };
+  const value = trimmed(line.slice(equals + 1), " \t", " \t\r");
   const bare = /^(['"])(.*)\1$/s.exec(value)?.[2] ?? value;
   return { text, setting: { key: PRESENT_NAMES[key] ?? key, value: Buffer.from(bare, "latin1").toString("utf8") } };
+}
+
+/** A regular expression would take the square of a line of blanks. */
+function trimmed(text: string, before: string, behind: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && before.includes(text.charAt(start))) start++;
+  while (end > start && behind.includes(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 function settingLine(key: string, value: string): ConfigLine {

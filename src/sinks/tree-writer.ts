@@ -1,17 +1,21 @@
-import { closeSync, mkdirSync, statfsSync } from "node:fs";
-import { errnoOf, PosixError, StoreError } from "../errors.ts";
-import type { ContentReader, LinkGroup } from "../model/change.ts";
-import { baseName, displayName, parentPath, ROOT } from "../model/name.ts";
+import { statfsSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { errnoOf, StoreError } from "../errors.ts";
+import type { FrameReader } from "../format/chunk-value.ts";
+import type { LinkGroup } from "../model/change.ts";
+import { baseName, byteStringOf, parentPath, ROOT } from "../model/name.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import type { DirectoryNode, FileNode, Node, NodeType } from "../model/node.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { PathWalker } from "../sys/path-walker.ts";
 import { PAGE_BYTES } from "./data-runs.ts";
-import { writeContent } from "./file-content.ts";
+import { withPath } from "./failure.ts";
+import { FileJobs, LARGE_FILE_BYTES } from "./file-jobs.ts";
+import type { FilesDirectory } from "./file-jobs.ts";
 import type { FilesAtHand } from "./files-at-hand.ts";
 import { MetadataSetter } from "./metadata-setter.ts";
 import type { Rules } from "./metadata-setter.ts";
-import { nodeIn, openFile } from "./settable.ts";
+import { nodeIn } from "./settable.ts";
 import { Turns } from "./turns.ts";
 import type { TurnOptions } from "./turns.ts";
 import { LossTally } from "./written.ts";
@@ -22,10 +26,30 @@ export interface TreeWriterOptions extends TurnOptions {
 }
 
 /** A directory that waits for its metadata. Known by those above: the paths of a deep tree are far longer than the tree. */
-interface Open {
+class Open implements FilesDirectory {
   readonly above: Open | undefined;
   readonly name: Name | undefined;
   readonly node: DirectoryNode;
+  jobs = 0;
+  handle: DirectoryHandle | undefined;
+  /** Gives it its metadata, which waits for its files. */
+  #complete: ((directory: DirectoryHandle) => void) | undefined;
+
+  constructor(above: Open | undefined, name: Name | undefined, node: DirectoryNode) {
+    this.above = above;
+    this.name = name;
+    this.node = node;
+  }
+
+  completeOnceWritten(complete: (directory: DirectoryHandle) => void): void {
+    this.#complete = complete;
+  }
+
+  onWritten(): void {
+    using handle = this.handle;
+    this.handle = undefined;
+    if (handle !== undefined) this.#complete?.(handle);
+  }
 }
 
 /**
@@ -36,20 +60,18 @@ interface Open {
  *
  * All calls throw StoreError NO_SPACE, and PosixError, by the entry's path, for what is neither that nor a loss.
  */
-export class TreeWriter implements Disposable {
+export class TreeWriter implements AsyncDisposable {
   readonly #root: DirectoryHandle;
   readonly #walker: PathWalker;
   /** Goes where hard links lead to. */
   readonly #linker: PathWalker;
-  readonly #content: ContentReader;
   readonly #rules: Rules;
   readonly #files: FilesAtHand | undefined;
+  readonly #jobs: FileJobs;
   readonly #turns: Turns;
   readonly #losses = new LossTally();
   readonly #omitted = new LossTally();
   readonly #metadata: MetadataSetter;
-  /** Below `PAGE_BYTES` where the filesystem's holes may be. */
-  readonly #pageBytes: number;
   /** From the root to where the walker is. */
   readonly #open: Open[] = [];
   /** Left, but still 0700, so that hard links to what is in them can be made: children first. */
@@ -61,19 +83,20 @@ export class TreeWriter implements Disposable {
   private constructor(
     root: DirectoryHandle,
     target: string,
-    content: ContentReader,
+    content: FrameReader,
     rules: Rules,
     { turns, files }: { readonly turns: Turns; readonly files: FilesAtHand | undefined },
   ) {
     this.#root = root;
     this.#walker = PathWalker.open(root);
     this.#linker = PathWalker.open(root);
-    this.#content = content;
     this.#rules = rules;
     this.#files = files;
     this.#turns = turns;
     this.#metadata = new MetadataSetter(target, rules, this.#losses, this.#omitted);
-    this.#pageBytes = Math.min(PAGE_BYTES, statfsSync(target).bsize);
+    // Holes may be below `PAGE_BYTES` where the filesystem's are.
+    const pageBytes = Math.min(PAGE_BYTES, statfsSync(target).bsize);
+    this.#jobs = new FileJobs(content, { target, rules, pageBytes }, this.#losses, this.#omitted);
   }
 
   /**
@@ -81,14 +104,9 @@ export class TreeWriter implements Disposable {
    *
    * @throws {StoreError} EXISTS, NOT_PERMITTED
    */
-  static make(target: string, content: ContentReader, rules: Rules, options: TreeWriterOptions): TreeWriter {
+  static make(target: string, content: FrameReader, rules: Rules, options: TreeWriterOptions): TreeWriter {
     const turns = new Turns(options);
-    try {
-      mkdirSync(target, { mode: 0o700 });
-    } catch (error) {
-      throw refusedTarget(target, error);
-    }
-    const root = DirectoryHandle.open(target);
+    const root = makeRoot(target);
     try {
       disinherit(root);
       return new TreeWriter(root, target, content, rules, { turns, files: options.files });
@@ -102,7 +120,7 @@ export class TreeWriter implements Disposable {
   readonly lose = (kind: LossKind, path: TreePath, detail?: string): void => this.#losses.add(kind, path, detail);
 
   /**
-   * Makes `node`. Its directory has been put, and what came after that is below it.
+   * Makes `node`; a regular file is there once `finish` has returned. Its directory has been put, and what came after that is below it.
    *
    * @returns false if it could not be made, which is tallied
    */
@@ -140,9 +158,10 @@ export class TreeWriter implements Disposable {
     if (this.#turns.due) await this.#turns.rest();
   }
 
-  /** Completes all directories. */
-  finish(): Written {
+  /** Waits for all files, and completes all directories. */
+  async finish(): Promise<Written> {
     while (this.#open.length > 1) this.#leave();
+    await this.#jobs.settle();
     for (const open of this.#unreadable) {
       const path = pathOf(open);
       this.#walker.goTo(parentPath(path));
@@ -156,7 +175,9 @@ export class TreeWriter implements Disposable {
     return { entries, bytes, losses: this.#losses.list, omitted: this.#omitted.list };
   }
 
-  [Symbol.dispose](): void {
+  /** Nothing is written any more once it returns. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#jobs[Symbol.asyncDispose]();
     this.#walker[Symbol.dispose]();
     this.#linker[Symbol.dispose]();
     this.#root.close();
@@ -172,9 +193,9 @@ export class TreeWriter implements Disposable {
   #leave(): void {
     const left = this.#open.pop();
     if (left === undefined) throw new Error("left the root");
-    if ((left.node.mode & OWNER_READS) === OWNER_READS)
-      this.#complete(this.#walker.current, left.node, this.#walker.path);
-    else this.#unreadable.push(left);
+    if ((left.node.mode & OWNER_READS) !== OWNER_READS) this.#unreadable.push(left);
+    else if (left.jobs > 0) left.completeOnceWritten((directory) => this.#complete(directory, left.node, pathOf(left)));
+    else this.#complete(this.#walker.current, left.node, this.#walker.path);
     this.#walker.leave();
   }
 
@@ -192,13 +213,15 @@ export class TreeWriter implements Disposable {
       this.#walker.current.makeDirectory(name, 0o700);
       this.#walker.enter(name);
     }
-    this.#open.push({ above: this.#open.at(-1), name, node });
+    this.#open.push(new Open(this.#open.at(-1), name, node));
     return true;
   }
 
   async #putFile(path: TreePath, node: Exclude<Node, DirectoryNode>, group: TreePath | undefined): Promise<boolean> {
     const source = group === undefined ? undefined : this.#linkSources.get(group);
     if (source !== undefined) {
+      // It may be under way.
+      await this.#jobs.settle();
       if (this.#link(source, path)) return true;
       this.#losses.add("hardlink", path);
     }
@@ -246,13 +269,17 @@ export class TreeWriter implements Disposable {
       if (made === "content") this.#metadata.set(nodeIn(directory, name), node, path);
       return;
     }
-    const fd = directory.create(name, 0o600);
-    try {
-      await writeContent(fd, node.content, this.#content, this.#pageBytes, this.#turns);
-      this.#metadata.set(openFile(fd), node, path);
-    } finally {
-      closeSync(fd);
+    if (node.content.size > LARGE_FILE_BYTES) {
+      await this.#jobs.writeLarge(directory, name, path, node, this.#metadata, async (bytes) => {
+        this.#turns.bytes += bytes;
+        if (this.#turns.due) await this.#turns.rest();
+      });
+      return;
     }
+    const open = this.#open.at(-1)!;
+    open.handle ??= directory.duplicate();
+    await this.#jobs.add(open, name, path, node);
+    this.#turns.bytes += node.content.size;
   }
 
   /** @returns false if the filesystem has no hard links, or no more of this one */
@@ -286,6 +313,21 @@ const LOSS_OF: Readonly<Record<Exclude<NodeType, "file" | "directory">, LossKind
   socket: "socket",
 };
 
+/** Whoever may write to the parent can put something else in the place of what was just made, such as a symlink. */
+function makeRoot(target: string): DirectoryHandle {
+  const name = byteStringOf(basename(target));
+  try {
+    using parent = DirectoryHandle.open(dirname(target));
+    parent.makeDirectory(name, 0o700);
+    const root = parent.openDirectory(name);
+    if (root.statSelf().uid === process.geteuid?.() && root.list().length === 0) return root;
+    root.close();
+  } catch (error) {
+    throw refusedTarget(target, error);
+  }
+  throw new StoreError("EXISTS", { what: `${target} is not what was made there any more` });
+}
+
 /** Takes away what the parent's default ACL and set-group-ID bit gave a new directory, lest all below it get it too. */
 function disinherit(root: DirectoryHandle): void {
   for (const { name } of root.xattrs()) if (name.startsWith("system.posix_acl_")) root.removeXattr(undefined, name);
@@ -295,19 +337,9 @@ function disinherit(root: DirectoryHandle): void {
 function refusedTarget(target: string, error: unknown): unknown {
   const code = errnoOf(error) ?? "";
   const cause = { cause: error };
-  if (code === "EEXIST") return new StoreError("EXISTS", { what: `${target} exists` }, cause);
+  if (code === "EEXIST" || code === "ELOOP" || code === "ENOTDIR")
+    return new StoreError("EXISTS", { what: `${target} exists` }, cause);
   if (["EACCES", "EPERM", "EROFS"].includes(code))
     return new StoreError("NOT_PERMITTED", { action: `making ${target}` }, cause);
   return withPath(error, target);
-}
-
-/** Says which entry of the tree it was; calls on an open file do not know. */
-function withPath(error: unknown, path: TreePath): unknown {
-  const code = errnoOf(error);
-  if (code === undefined) return error;
-  const { syscall } = error as { syscall: string };
-  const shown = displayName(path);
-  if (code === "ENOSPC" || code === "EDQUOT")
-    return new StoreError("NO_SPACE", { action: `writing ${shown}` }, { cause: error });
-  return new PosixError(code, syscall, shown, { cause: error });
 }
