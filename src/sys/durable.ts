@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { errnoOf } from "../errors.ts";
 import { displayHostPath, type HostPath, nodePath } from "./host-path.ts";
 import { checked, libc } from "./libc.ts";
 
@@ -34,9 +35,15 @@ export function writeFileDurably(path: HostPath, bytes: Uint8Array | string, mod
     renameSync(temporary, target);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error;
+    throw named(error, path);
   }
   syncPath(parentOf(target));
+}
+
+/** A call that has a descriptor alone does not say what it failed for. */
+function named(error: unknown, path: HostPath): unknown {
+  if (errnoOf(error) === undefined || !(error instanceof Error) || "path" in error) return error;
+  return Object.assign(error, { path: displayHostPath(path) });
 }
 
 /** What the name of something in a directory has after it while it is made beside it. */
