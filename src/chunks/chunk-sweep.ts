@@ -6,7 +6,6 @@ import type { Kv, Operation } from "../kv/kv.ts";
 import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import type { Claims } from "./claims.ts";
-import { batches, ROWS_AT_ONCE } from "./node-store.ts";
 import type { SweepOptions, Swept } from "./node-store.ts";
 import type { ValueLedger } from "./value-ledger.ts";
 
@@ -79,7 +78,7 @@ async function sweepIndex(
 ): Promise<Map<number, number>> {
   const live = new Map<number, number>();
   const keeps = (digest: Digest): boolean => isLive(digest) || chunks.claims.has("chunks", digest);
-  for await (const rows of batches(meta.iterate(kindRange("chunk")), ROWS_AT_ONCE)) {
+  for await (const rows of meta.batches(kindRange("chunk"))) {
     signal?.throwIfAborted();
     const condemned: Digest[] = [];
     const touched = new Set<number>();
@@ -117,8 +116,8 @@ async function orphans({ values, ledger }: SweepParts, live: ReadonlyMap<number,
 
 /** The ledger still tells of them: their room is not given back yet. */
 async function removeValues({ values }: SweepParts, ids: readonly number[]): Promise<void> {
-  for (let i = 0; i < ids.length; i += ROWS_AT_ONCE) {
-    const deletions = ids.slice(i, i + ROWS_AT_ONCE).map((id): Operation => ({ type: "del", key: idKey(id) }));
+  for (let i = 0; i < ids.length; i += DELETED_AT_ONCE) {
+    const deletions = ids.slice(i, i + DELETED_AT_ONCE).map((id): Operation => ({ type: "del", key: idKey(id) }));
     // What the ledger forgets while its value stays would never be found again.
     await values.write(deletions, { sync: true });
   }
@@ -201,6 +200,7 @@ async function compactValues(
 }
 
 const rising = (a: number, b: number): number => a - b;
+const DELETED_AT_ONCE = 1000;
 const SHORT_OF_BYTES = 128 << 20;
 const MOVED_VALUE_BYTES = 128 * 1024;
 /** Values that are moved between two barriers: at most 32 MiB. */

@@ -120,7 +120,7 @@ export class NodeStore implements Nodes {
   async sweep(isLive: (digest: Digest) => boolean, { dryRun, signal }: SweepOptions): Promise<Swept> {
     const swept: Swept = { count: 0, bytes: 0, kept: 0 };
     const isDead = (digest: Digest): boolean => !isLive(digest) && !this.claims.has("nodes", digest);
-    for await (const rows of batches(this.#meta.iterate(kindRange("node")), ROWS_AT_ONCE)) {
+    for await (const rows of this.#meta.batches(kindRange("node"))) {
       signal?.throwIfAborted();
       const dead = rows.flatMap(([key, { length }]) => {
         const digest = digestFromBytes(key.subarray(1));
@@ -149,17 +149,3 @@ export interface SweepOptions {
 
 /** Of nodes, written at once. */
 const WRITE_BYTES = 4 << 20;
-
-/** Deleted in one write. */
-export const ROWS_AT_ONCE = 1000;
-
-export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let batch: T[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
-}
