@@ -70,7 +70,9 @@ export function prepareDirectory(paths: StorePaths): void {
 /** For whoever waits for the store. Where there is no room for it, he does without. */
 export function noteOwner(paths: StorePaths, command: string): void {
   try {
-    writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }));
+    writeFileSync(paths.owner, JSON.stringify({ pid: process.pid, command, since: new Date().toISOString() }), {
+      mode: 0o600,
+    });
   } catch (error) {
     if (!["ENOSPC", "EDQUOT", "EROFS"].includes(errnoOf(error) ?? "")) throw error;
   }

@@ -33,6 +33,7 @@ const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 const EXIT_NO_SPACE = 28;
 const EXIT_NOT_PERMITTED = 13;
 const EXIT_BUG = 70;
+const EXIT_SYSTEM = 71;
 
 /** docs/errors.md */
 const EXIT_OF_CODE: Readonly<Record<StoreErrorCode, number>> = {
@@ -67,13 +68,14 @@ const HINTS: Partial<Record<StoreErrorCode, string>> = {
 const SYSTEM_FAILURES: Readonly<Record<string, { readonly exit: number; readonly hint: string }>> = {
   ENOSPC: { exit: EXIT_NO_SPACE, hint: "make room, or use another filesystem" },
   EDQUOT: { exit: EXIT_NO_SPACE, hint: "the user's quota is used up" },
+  EFBIG: { exit: EXIT_NO_SPACE, hint: "no file may get as large: ulimit -f" },
   EACCES: { exit: EXIT_NOT_PERMITTED, hint: "run as root, or as the user it belongs to" },
   EPERM: { exit: EXIT_NOT_PERMITTED, hint: "run as root" },
   EROFS: { exit: EXIT_NOT_PERMITTED, hint: "its filesystem is mounted read-only" },
-  EMFILE: { exit: EXIT_BUG, hint: "allow more open files: ulimit -n 4096" },
-  ENFILE: { exit: EXIT_BUG, hint: "this host has too many open files" },
-  ENOMEM: { exit: EXIT_BUG, hint: "this host has too little memory" },
-  EIO: { exit: EXIT_BUG, hint: "the disk reports errors: see dmesg" },
+  EMFILE: { exit: EXIT_SYSTEM, hint: "allow more open files: ulimit -n 4096" },
+  ENFILE: { exit: EXIT_SYSTEM, hint: "this host has too many open files" },
+  ENOMEM: { exit: EXIT_SYSTEM, hint: "this host has too little memory" },
+  EIO: { exit: EXIT_SYSTEM, hint: "the disk reports errors: see dmesg" },
 };
 
 export function failureOf(error: unknown): Failure {
