@@ -1,21 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { cp, readFile, symlink, writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { copyOfCheckout, whileBroken } from "../support/mutants.ts";
+import type { Mutation } from "../support/mutants.ts";
 
 /*
  * Breaks rules of the merge on purpose, one by one in a copy of the checkout, and demands that the differential test finds each:
  *
  *   npm run mutations
  */
-interface Mutation {
-  readonly rule: string;
-  readonly file: string;
-  /** Stands in the file just once. */
-  readonly text: string;
-  readonly instead: string;
-}
-
 const MUTATIONS: readonly Mutation[] = [
   {
     rule: "a new directory over a removed one is opaque",
@@ -49,24 +40,11 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ];
 
-const checkout = fileURLToPath(new URL("../..", import.meta.url));
-await using copy = await temporaryDirectory();
-for (const name of ["src", "test", "package.json", "tsconfig.json"])
-  await cp(`${checkout}/${name}`, `${copy.path}/${name}`, { recursive: true });
-await symlink(`${checkout}/node_modules`, `${copy.path}/node_modules`);
-
+await using copy = await copyOfCheckout();
 if (differenceIn(copy.path) !== undefined) throw new Error("the differential test fails without any mutation");
-for (const { rule, file, text, instead } of MUTATIONS) {
-  const path = `${copy.path}/${file}`;
-  const source = await readFile(path, "utf8");
-  if (source.split(text).length !== 2) throw new Error(`${file} does not hold this once: ${text}`);
-  await writeFile(
-    path,
-    source.replace(text, () => instead),
-  );
-  const difference = differenceIn(copy.path);
-  await writeFile(path, source);
-  console.log(`${difference === undefined ? "MISSED" : "caught"}: ${rule}\n${difference ?? ""}`);
+for (const mutation of MUTATIONS) {
+  const difference = await whileBroken(copy, mutation, () => differenceIn(copy.path));
+  console.log(`${difference === undefined ? "MISSED" : "caught"}: ${mutation.rule}\n${difference ?? ""}`);
   if (difference === undefined) process.exitCode = 1;
 }
 

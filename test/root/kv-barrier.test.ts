@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Kv } from "../../src/kv/kv.ts";
 import { loopFilesystem } from "../support/loop.ts";
 import { requireLoop } from "../support/requirements.ts";
-import { run } from "../support/run.ts";
 
 interface Survivors {
   /** Records that the cut left. */
@@ -28,8 +27,7 @@ async function writeAndCut(how: "barrier" | "sync alone", cutAfterMilliseconds: 
   await once(writer, "exit");
   assert.equal(writer.signalCode, "SIGKILL");
 
-  await run("umount", [filesystem.path]);
-  await run("mount", ["-t", "ext4", "-o", "loop", join(dirname(filesystem.path), "image"), filesystem.path]);
+  await filesystem.remount();
   await using kv = await Kv.open(join(filesystem.path, "db"), { create: false });
   let records = 0;
   let incomplete = 0;

@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { create, openContainer, openView, status, Store } from "../../src/index.ts";
 import { callOf, directorySide, makeSource, readDirectory, readView } from "../crash/view-calls.ts";
-import { loopFilesystem } from "../support/loop.ts";
+import { loopFilesystem, type LoopFilesystem } from "../support/loop.ts";
 import { requireLoop } from "../support/requirements.ts";
 import { run } from "../support/run.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -35,12 +34,7 @@ for (const how of ["sync", "status", "commit", "nothing"]) {
     t.diagnostic(`seed ${seed}`);
     let made = 0;
     for (let cut = 1; cut <= CUTS; cut++) {
-      const lines = await writeAndCut(filesystem.path, [
-        how,
-        String(seed),
-        String(made),
-        String(50 + Math.random() * 500),
-      ]);
+      const lines = await writeAndCut(filesystem, [how, String(seed), String(made), String(50 + Math.random() * 500)]);
       const last = Number(lines.at(-1)?.slice(5) ?? made - 1) + 1;
       const safe = Number(lines.findLast((line) => line.startsWith("safe "))?.slice(5) ?? made - 1) + 1;
       const makeNext = async (): Promise<void> => {
@@ -68,15 +62,14 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
   return a.join("\n") === b.join("\n");
 }
 
-async function writeAndCut(mountPoint: string, args: readonly string[]): Promise<string[]> {
-  const writer = spawn(process.execPath, ["--import", "tsx", SCRIPT, mountPoint, ...args], {
+async function writeAndCut(filesystem: LoopFilesystem, args: readonly string[]): Promise<string[]> {
+  const writer = spawn(process.execPath, ["--import", "tsx", SCRIPT, filesystem.path, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let text = "";
   writer.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
   await once(writer, "close");
   assert.equal(writer.signalCode, "SIGKILL");
-  await run("umount", [mountPoint]);
-  await run("mount", ["-t", "ext4", "-o", "loop", join(dirname(mountPoint), "image"), mountPoint]);
+  await filesystem.remount();
   return text.split("\n").slice(0, -1);
 }
