@@ -37,6 +37,5 @@ export interface Call {
   readonly interrupt: Interrupt;
   /** The call as text, for the history and for whoever waits for the store. */
   readonly text: string;
-  /** All verbs. */
-  readonly commands: readonly Command[];
+  readonly allCommands: () => Promise<readonly Command[]>;
 }

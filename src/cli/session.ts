@@ -1,11 +1,9 @@
 import { addAbortSignal } from "node:stream";
 import { StoreError } from "../errors.ts";
-import type { Context } from "../index.ts";
+import { apiOf, loadOperation, stepsOf } from "../service/operations.ts";
+import type { Api, Caller, Steps } from "../service/operations.ts";
 import type { Call } from "./command.ts";
 import { storeDirectory } from "./options.ts";
-
-/** The operations, once they are needed: loading the native parts takes longer than all else. */
-export type Api = typeof import("../index.ts");
 
 export interface SessionOptions {
   /** For verbs that bring in a first thing. */
@@ -13,27 +11,31 @@ export interface SessionOptions {
   readonly directory?: string;
   /** Unless the command line says how long. Default: 30. */
   readonly waitSeconds?: number;
+  /** See `OpenOptions`. */
+  readonly damaged?: "look" | "mend";
 }
 
 /** Opens the store, does `work` in it, and closes it: a reader who takes his time with the result holds nobody up. */
 export async function withStore<T>(
   call: Call,
-  work: (context: Context, api: Api) => Promise<T>,
+  work: (context: Caller, api: Api) => Promise<T>,
   options: SessionOptions = {},
 ): Promise<T> {
   const { output, interrupt } = call;
-  const api = await import("../index.ts");
-  const { create = false, directory = storeDirectory(call.options) } = options;
+  // Loading the native parts takes longer than all else.
+  const { Store } = await import("../store.ts");
+  const { create = false, directory = storeDirectory(call.options), damaged } = options;
   const waitSeconds = call.options.number("wait", 0) ?? options.waitSeconds ?? DEFAULT_WAIT_SECONDS;
   const patience = setTimeout(() => {
     if (!call.options.flag("quiet")) output.note(`delta0: waiting for the store ${directory}`);
   }, PATIENCE_MS);
   try {
-    await using store = await api.Store.open(directory, {
+    await using store = await Store.open(directory, {
       create,
       waitSeconds,
       command: call.text,
       onWarning: output.warn,
+      ...(damaged !== undefined && { damaged }),
     });
     clearTimeout(patience);
     // To the end of the process: a signal that comes when all is done must not make it look as if nothing had been.
@@ -43,14 +45,13 @@ export async function withStore<T>(
     try {
       return await work(
         {
-          store,
           command: call.text,
           signal: interrupt.signal,
           onWarning: output.warn,
           output: (bytes) => output.bytes(bytes),
           ...(progress && { onProgress: (state) => progress.update(state) }),
         },
-        api,
+        apiOf(async (name, caller, params) => await (await loadOperation(name))({ ...caller, store }, params)),
       );
     } finally {
       progress?.clear();
@@ -58,6 +59,16 @@ export async function withStore<T>(
   } finally {
     clearTimeout(patience);
   }
+}
+
+/** The operations as steps, each of which opens the store for itself. */
+export function stepsFor(call: Call): Steps {
+  return stepsOf((name, params) =>
+    withStore(call, async (caller, api) => {
+      const operation = api[name] as (caller: Caller, params: unknown) => Promise<unknown>;
+      return await operation(caller, params);
+    }),
+  );
 }
 
 const DEFAULT_WAIT_SECONDS = 30;

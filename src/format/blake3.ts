@@ -27,15 +27,28 @@ let isNative = false;
 function load(): Blake3 {
   const require = createRequire(import.meta.url);
   try {
-    const { blake3UrlSafeBase64 } = require("@napi-rs/blake-hash") as {
-      blake3UrlSafeBase64: (bytes: Buffer) => string;
-    };
+    const { blake3UrlSafeBase64 } = loadNative(require);
     isNative = true;
     // A Buffer that it made would be memory of its own: twice as slow for short inputs, and 200 MiB before they are collected.
-    return (bytes) =>
-      Buffer.from(blake3UrlSafeBase64(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)), "base64url");
+    return (bytes) => {
+      const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return Buffer.from(blake3UrlSafeBase64(buffer), "base64url");
+    };
   } catch {
     return loadWasm(require);
+  }
+}
+
+interface Native {
+  readonly blake3UrlSafeBase64: (bytes: Buffer) => string;
+}
+
+/** On most hosts without the package's own way to find out which binary it is: that makes a whole diagnostic report, 10 ms. */
+function loadNative(require: NodeJS.Require): Native {
+  try {
+    return require(`@napi-rs/blake-hash-linux-${process.arch}-gnu`) as Native;
+  } catch {
+    return require("@napi-rs/blake-hash") as Native;
   }
 }
 

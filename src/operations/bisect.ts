@@ -1,11 +1,12 @@
 import { StoreError } from "../errors.ts";
 import { ancestry, describeAncestor, namesOf } from "./ancestry.ts";
 import type { LineageState } from "./ancestry.ts";
-import type { Context, OpenStore } from "./context.ts";
+import type { Context, Step } from "./context.ts";
 import { findFirstBad } from "./first-bad.ts";
 import type { Verdict } from "./first-bad.ts";
 import { settledRef } from "./settle.ts";
 import { tryState } from "./try-state.ts";
+import type { TrySteps } from "./try-state.ts";
 
 export interface BisectParams {
   /** A state that BAD stands on, in which the program succeeds. Neither this nor the other end is tested. */
@@ -20,6 +21,7 @@ export interface BisectParams {
   readonly isExported?: boolean;
   readonly lxcPath?: string;
   readonly onStep?: (step: BisectStep) => void;
+  readonly onWarning?: (warning: string) => void;
 }
 
 export interface BisectStep extends LineageState {
@@ -40,6 +42,10 @@ export interface Bisected {
   readonly candidates: readonly LineageState[];
 }
 
+export interface BisectSteps extends TrySteps {
+  readonly statesBetween: Step<typeof statesBetween>;
+}
+
 /**
  * Finds which layer broke something, among those that BAD has more than GOOD, by halves. The program says it: 0 is good, 125 that
  * this state cannot be tested, any other below 128 bad, and from 128 on, as after a signal, that all ends. One that cannot be
@@ -47,27 +53,27 @@ export interface Bisected {
  *
  * @throws {StoreError} USAGE if BAD does not stand on GOOD; PROGRAM_FAILED if the program is no test, or wants an end; as `run`
  */
-export async function bisect(open: OpenStore, params: BisectParams): Promise<Bisected> {
+export async function bisect(steps: BisectSteps, params: BisectParams, signal?: AbortSignal): Promise<Bisected> {
   const { good, bad } = params;
-  const states = await open((context) => statesBetween(context, params));
-  const steps: BisectStep[] = [];
+  const states = await steps.statesBetween({ good, bad });
+  const tested: BisectStep[] = [];
   let isTest = false;
   const test = async (at: number): Promise<Verdict> => {
     const state = stateAt(states, at);
-    const exitCode = await tryState(open, state.digest, params);
+    const exitCode = await tryState(steps, state.digest, params, signal);
     if (isUnexecutable(exitCode) && !isTest) {
-      await requireExecutable(open, stateAt(states, 0), params);
+      await requireExecutable(steps, stateAt(states, 0), params, signal);
       isTest = true;
     }
     const step = { ...state, exitCode, verdict: verdictOf(exitCode, params.program) };
-    steps.push(step);
+    tested.push(step);
     params.onStep?.(step);
     return step.verdict;
   };
   const found = await findFirstBad(states.length, test);
   const candidates = states.slice(found.good + 1, found.bad + 1);
   const firstBad = candidates.length === 1 ? stateAt(candidates, 0) : null;
-  return { good, bad, steps, lastGood: stateAt(states, found.good), firstBad, candidates };
+  return { good, bad, steps: tested, lastGood: stateAt(states, found.good), firstBad, candidates };
 }
 
 function stateAt(states: readonly LineageState[], at: number): LineageState {
@@ -77,7 +83,10 @@ function stateAt(states: readonly LineageState[], at: number): LineageState {
 }
 
 /** From GOOD to BAD. What has the very files of the state before cannot have broken anything, and is left out. */
-async function statesBetween(context: Context, { good, bad }: BisectParams): Promise<LineageState[]> {
+export async function statesBetween(
+  context: Context,
+  { good, bad }: Pick<BisectParams, "good" | "bad">,
+): Promise<LineageState[]> {
   const { tree: goodTree } = await settledRef(context, good);
   const found = await settledRef(context, bad);
   const { ofLayer } = await namesOf(context);
@@ -102,8 +111,13 @@ function verdictOf(exitCode: number, program: readonly string[]): Verdict {
   return exitCode === 0 ? "good" : exitCode === EXIT_SKIP ? "skipped" : "bad";
 }
 
-async function requireExecutable(open: OpenStore, good: LineageState, params: BisectParams): Promise<void> {
-  const exitCode = await tryState(open, good.digest, params);
+async function requireExecutable(
+  steps: TrySteps,
+  good: LineageState,
+  params: BisectParams,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const exitCode = await tryState(steps, good.digest, params, signal);
   if (isUnexecutable(exitCode))
     throw failed(params.program, `cannot be executed in ${params.good} either (${exitCode}), so it tests nothing`);
 }

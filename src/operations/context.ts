@@ -30,10 +30,12 @@ export interface Context {
 }
 
 /**
- * Opens the store for one piece of work, and closes it again. What has containers run in between takes this in a context's
- * place: their hooks need the store.
+ * An operation as a step. What has containers run in between takes its steps in a context's place: each opens the store for itself,
+ * since their hooks need it too.
  */
-export type OpenStore = <T>(work: (context: Context) => Promise<T>) => Promise<T>;
+export type Step<F> = F extends (context: Context, params: infer P) => infer R
+  ? (params: P) => Promise<Awaited<R>>
+  : never;
 
 export function warn(context: Context, warning: string): void {
   context.onWarning?.(warning);

@@ -8,7 +8,7 @@ import { cloneFile } from "../sys/file.ts";
 import { capabilities } from "../sys/host.ts";
 import { isMountPoint } from "../sys/mounts.ts";
 import { zstdImplementation } from "../sys/zstd.ts";
-import type { StorePaths } from "../store-paths.ts";
+import { StorePaths } from "../store-paths.ts";
 
 export interface Check {
   readonly name: string;
@@ -18,7 +18,8 @@ export interface Check {
 }
 
 /** What this host can do. Opens no store: it works beside a running import, and where the store is damaged. */
-export function doctor(paths: StorePaths): Check[] {
+export function doctor(directory: string): Check[] {
+  const paths = new StorePaths(directory);
   const has = capabilities();
   const lacking = PRIVILEGES.filter((capability) => !has.has(capability));
   const version = lxcVersion();

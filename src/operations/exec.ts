@@ -1,10 +1,10 @@
 import { StoreError } from "../errors.ts";
 import { lxcAttach } from "../lxc/lxc-calls.ts";
 import type { AttachOptions } from "../lxc/lxc-calls.ts";
-import type { OpenStore } from "./context.ts";
+import type { Step } from "./context.ts";
 import { inParallel } from "./in-parallel.ts";
-import { failureIn, requireRunnable } from "./running.ts";
-import type { Outcome } from "./running.ts";
+import { failureIn } from "./running.ts";
+import type { findRunnables, Outcome } from "./running.ts";
 
 export interface ExecParams {
   readonly names: readonly string[];
@@ -23,13 +23,14 @@ export interface Executed extends Outcome {
   readonly exitCode: number | null;
 }
 
+export interface ExecSteps {
+  readonly findRunnables: Step<typeof findRunnables>;
+}
+
 /** Runs a program in running containers. */
-export async function exec(open: OpenStore, params: ExecParams): Promise<Executed[]> {
+export async function exec(steps: ExecSteps, params: ExecParams, signal?: AbortSignal): Promise<Executed[]> {
   const { names, jobs, program, environment = {}, onOutput } = params;
-  const { containers, signal } = await open(async (context) => ({
-    containers: await requireRunnable(context, names),
-    signal: context.signal,
-  }));
+  const containers = await steps.findRunnables({ names });
   return await inParallel(containers, jobs, async (container) => {
     signal?.throwIfAborted();
     const { name, isRunning } = container;

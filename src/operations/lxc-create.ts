@@ -24,7 +24,7 @@ import { sweepNames } from "./ephemeral.ts";
 import { readForeignConfig } from "./foreign.ts";
 import { idMapFor } from "./id-maps.ts";
 import { identityFor, isIdentityPending } from "./identity.ts";
-import { dialectOf, installHooks, rootfsFor } from "./lxc-host.ts";
+import { dialectOf, ensureHooks, rootfsFor } from "./lxc-host.ts";
 import { requireFree } from "./references.ts";
 import { refuseChanged, standingOfNew } from "./standing.ts";
 
@@ -105,7 +105,7 @@ export async function lxcCreate(context: Context, params: LxcCreateParams): Prom
 /** Hooks run outside: who is not root of the namespace that he is in has been put there, and cannot write them. */
 function requireHooks(store: Store): void {
   const isPutThere = userNamespace() !== undefined && process.geteuid?.() !== 0;
-  if (!isPutThere) installHooks(store);
+  if (!isPutThere) ensureHooks(store);
   else if (!existsSync(hooksFile(store.paths)))
     throw new StoreError("REFUSED", { reason: "there are no hooks of this store", hint: "delta0 lxc hooks install" });
 }

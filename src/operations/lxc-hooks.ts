@@ -5,24 +5,32 @@ import { hooksFile, removeHookFiles } from "../lxc/hooks.ts";
 import type { Store } from "../store.ts";
 import type { Context } from "./context.ts";
 import { lxcContainers, namesIn, readForeignConfig } from "./foreign.ts";
+import { ensureHooks } from "./lxc-host.ts";
 
 export interface HooksParams {
   /** Everything is checked, and nothing written or removed. */
   readonly dryRun?: boolean;
 }
 
+export interface HooksChanged {
+  readonly directory: string;
+  /** The files that were not as they should be. */
+  readonly changed: readonly string[];
+}
+
+/** Writes the hooks that containers' configs take in anew, where delta0 or Node has moved. */
+export async function installHooks({ store }: Context, params: HooksParams = {}): Promise<HooksChanged> {
+  return await Promise.resolve({ directory: store.paths.lxc, changed: ensureHooks(store, params) });
+}
+
 /**
  * Takes the hooks away that containers' configs take in. The next container that is made brings them back.
  *
- * @returns the files that were there
  * @throws {StoreError} REFUSED while a config takes them in: LXC could not load that any more
  */
-export async function removeHooks(
-  { store }: Context,
-  { dryRun = false }: HooksParams = {},
-): Promise<readonly string[]> {
+export async function removeHooks({ store }: Context, { dryRun = false }: HooksParams = {}): Promise<HooksChanged> {
   const refs: [name: string, ref: Ref][] = [];
-  for await (const [name, ref] of store.refs.list(raise)) refs.push([name, ref]);
+  for (const [name, ref] of await store.refs.list(raise)) refs.push([name, ref]);
   const users = includersOf(store, refs);
   if (users.length > 0) {
     const more = users.length > MOST_NAMES ? ` and ${users.length - MOST_NAMES} more` : "";
@@ -31,7 +39,7 @@ export async function removeHooks(
       hint: `remove these containers, or the line "lxc.include = ${hooksFile(store.paths)}" from their configs`,
     });
   }
-  return removeHookFiles(store.paths, { dryRun });
+  return { directory: store.paths.lxc, changed: removeHookFiles(store.paths, { dryRun }) };
 }
 
 const MOST_NAMES = 10;

@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContainerRef } from "../containers/records.ts";
@@ -50,18 +51,18 @@ export function lxcPathFor(store: Store, params: LxcParams): string | null {
 }
 
 /** Writes the hooks that containers' configs take in, where they are not as they should be. @returns as `writeHooks` */
-export function installHooks(store: Store, options: { readonly dryRun?: boolean } = {}): readonly string[] {
+export function ensureHooks(store: Store, options: { readonly dryRun?: boolean } = {}): readonly string[] {
   return writeHooks(store.paths, ownCommand(), options);
 }
 
 /** What starts this delta0 from anywhere: with absolute paths, since hooks run in "/". */
 export function ownCommand(): string[] {
-  const extension = extname(fileURLToPath(import.meta.url));
-  const main = fileURLToPath(new URL(`../cli/main${extension}`, import.meta.url));
+  const isBuilt = extname(fileURLToPath(import.meta.url)) !== ".ts";
+  const main = fileURLToPath(new URL(`../cli/main.${isBuilt ? "cjs" : "ts"}`, import.meta.url));
   // From a checkout that is not built, Node needs its loader for TypeScript.
-  return extension === ".ts"
-    ? [process.execPath, "--import", import.meta.resolve("tsx"), main]
-    : [process.execPath, main];
+  return isBuilt
+    ? [process.execPath, main]
+    : [process.execPath, "--import", createRequire(import.meta.url).resolve("tsx"), main];
 }
 
 /** @throws {StoreError} EXISTS if there is anything where a container's directory would be */

@@ -20,7 +20,7 @@ import { makeUpper } from "./change-container.ts";
 import { refuseRunning } from "./container-state.ts";
 import type { Context } from "./context.ts";
 import { readForeignConfig } from "./foreign.ts";
-import { installHooks, newConfig, rootfsFor } from "./lxc-host.ts";
+import { ensureHooks, newConfig, rootfsFor } from "./lxc-host.ts";
 import { requireContainer } from "./references.ts";
 import { holdsChanges, settle } from "./settle.ts";
 import { standingOfNew, standsOn } from "./standing.ts";
@@ -64,7 +64,7 @@ export async function repairContainer(context: Context, { name }: { readonly nam
   const { ref, state } = await settle(quiet, name, known);
   refuseRunning(name, state, lxcPath);
   try {
-    installHooks(store);
+    ensureHooks(store);
     const patient = { name, lxcPath, directory, ref };
     if (state !== "missing") return { name, directory, repaired: await repairDirectory(quiet, patient) };
     remake(store, patient);

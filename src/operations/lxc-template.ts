@@ -3,7 +3,7 @@ import { asStoreError, StoreError } from "../errors.ts";
 import { removeTemplateFile, TEMPLATE_SCRIPT, templateDirectory, writeTemplate } from "../lxc/template-script.ts";
 import { isDirectory } from "../sys/is-directory.ts";
 import type { Context } from "./context.ts";
-import { installHooks, ownCommand } from "./lxc-host.ts";
+import { ensureHooks, ownCommand } from "./lxc-host.ts";
 
 export interface TemplateParams {
   /** Where the script goes. Default: where lxc-create looks for what its -t names. */
@@ -25,7 +25,7 @@ export function installTemplate(
 ): TemplateChanged {
   const file = templateFile(directory);
   // With an id map the template runs where it can write none.
-  installHooks(store, { dryRun });
+  ensureHooks(store, { dryRun });
   const template = { command: ownCommand(), store: store.paths.directory };
   return { file, changed: changing(file, () => writeTemplate(file, template, { dryRun })) };
 }

@@ -14,7 +14,7 @@ import { Turns } from "../sinks/turns.ts";
 import { writeUpper } from "./change-container.ts";
 import type { Context } from "./context.ts";
 import { requireMappable } from "./id-maps.ts";
-import { dialectOf, installHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
+import { dialectOf, ensureHooks, requireFreeDirectory, rootfsFor } from "./lxc-host.ts";
 import { keepFiles } from "./kept-files.ts";
 import { requireFree } from "./references.ts";
 import { refuseChanged, standingOfNew } from "./standing.ts";
@@ -85,7 +85,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     return;
   }
   try {
-    installHooks(store);
+    ensureHooks(store);
     using staging = Staging.begin(store.paths.staging, lxcPath, store.refs);
     await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref);
     prepare?.(staging);

@@ -11,7 +11,7 @@ import { lxcAttach, lxcStart, lxcStop } from "../lxc/lxc-calls.ts";
 import { killWhenOrphaned } from "../lxc/orphan-guard.ts";
 import type { Digest } from "../model/digest.ts";
 import { clone } from "./clone.ts";
-import type { Context, OpenStore } from "./context.ts";
+import type { Context, Step } from "./context.ts";
 import { describeDifferences } from "./describe.ts";
 import type { ChangeDescription } from "./describe.ts";
 import { get } from "./get.ts";
@@ -20,8 +20,8 @@ import { giveInit } from "./give-init.ts";
 import { directoryOf } from "./lxc-host.ts";
 import type { LxcParams } from "./lxc-host.ts";
 import { requireContainer, requireFree } from "./references.ts";
-import { requireRunnable } from "./running.ts";
-import type { Runnable } from "./running.ts";
+import { placeOf, requireRunnable } from "./running.ts";
+import type { RunnablePlace } from "./running.ts";
 import { settle } from "./settle.ts";
 import { makeReady } from "./start.ts";
 import { takeAway } from "./take-away.ts";
@@ -59,44 +59,48 @@ export interface Ran {
   readonly leftBehind: StoreError | null;
 }
 
+export interface RunSteps {
+  readonly beginRun: Step<typeof beginRun>;
+  readonly endRun: Step<typeof endRun>;
+}
+
 /**
  * Runs a program in a container made for it, with this process's streams and terminal. The container is gone afterwards, also
  * if this process is killed.
  *
  * @throws {StoreError} what is wrong with REF or parameters, or fails on the host; the signal's reason
  */
-export async function run(open: OpenStore, params: RunParams): Promise<Ran> {
-  const made = await open((context) => make(context, params));
-  using _claim = made.claim;
-  const { container, signal } = made;
+export async function run(steps: RunSteps, params: RunParams, signal?: AbortSignal): Promise<Ran> {
+  const begun = await steps.beginRun(params);
+  const { container } = begun;
+  const { name } = container;
   let ending: Ending;
+  // What runs and what stops is seen to here, not by hooks and other commands.
+  using _claim = claimContainer(container.directory);
   try {
+    if (_claim === undefined) throw new Error(`${name} was made, and somebody else has claimed it`);
     ending = await runIn(container, params, signal);
   } catch (error) {
-    await open((context) => remove(context, container.name, params));
+    await steps.endRun({ begun, params, exitCode: null });
     throw error;
   }
-  const { name } = container;
   const result = { name, kept: params.keep !== undefined, ...ending, leftBehind: null };
   try {
-    return await open(async (context) => ({ ...result, ...(await finish(context, made, params, ending)) }));
+    return { ...result, ...(await steps.endRun({ begun, params, exitCode: ending.exitCode })) };
   } catch (error) {
     if (!isStoreError(error, "STORE_LOCKED") || needsResult(params)) throw error;
     return { ...result, changes: null, copied: [], leftBehind: error };
   }
 }
 
-interface Made {
-  readonly container: Runnable;
+export interface BegunRun {
+  readonly container: RunnablePlace;
   /** As which it began. */
   readonly tree: Digest;
-  /** What runs and what stops is seen to here, not by hooks and other commands. */
-  readonly claim: Disposable;
-  readonly signal: AbortSignal | undefined;
 }
 
-/** Makes the container, ready to be started. */
-async function make(context: Context, params: RunParams): Promise<Made> {
+/** The first step of `run`: makes the container, ready to be started. */
+export async function beginRun(context: Context, params: RunParams): Promise<BegunRun> {
   const { ref, keep, labels = {}, lxcPath, config } = params;
   const settings = [...(params.settings ?? []), ...settingsFor(params).map(({ key, value }) => `${key}=${value}`)];
   const name = keep ?? freeName(context);
@@ -117,9 +121,7 @@ async function make(context: Context, params: RunParams): Promise<Made> {
     if (container === undefined) throw new Error(`${name} was made, and is not there`);
     giveInit(context, container, cloned.digest);
     await makeReady(context, container);
-    const claim = claimContainer(container.directory);
-    if (claim === undefined) throw new Error(`${name} was made, and somebody else has claimed it`);
-    return { container, tree: cloned.digest, claim, signal: context.signal };
+    return { container: placeOf(container), tree: cloned.digest };
   } catch (error) {
     await remove(context, name, params);
     throw error;
@@ -154,7 +156,7 @@ function typeOf(source: string): "dir" | "file" {
 type Ending = Pick<Ran, "exitCode" | "timedOut">;
 
 /** From start to stop. @throws {StoreError} PROGRAM_FAILED; the signal's reason. Then it is stopped, too */
-async function runIn(container: Runnable, params: RunParams, signal: AbortSignal | undefined): Promise<Ending> {
+async function runIn(container: RunnablePlace, params: RunParams, signal: AbortSignal | undefined): Promise<Ending> {
   const { program, environment = {}, timeoutSeconds, isAside = false } = params;
   using _guard = killWhenOrphaned(container);
   const time = { isOver: false };
@@ -196,17 +198,24 @@ function needsResult({ copies = [], diff = false }: RunParams): boolean {
   return diff || copies.length > 0;
 }
 
-/** Takes what is wanted out of the stopped container, and removes it. */
-async function finish(
+export interface EndRunParams {
+  readonly begun: BegunRun;
+  readonly params: RunParams;
+  /** Null if it came to no end. */
+  readonly exitCode: number | null;
+}
+
+/** The last step of `run`: takes what is wanted out of the stopped container, and removes it. */
+export async function endRun(
   context: Context,
-  { container: { name }, tree }: Made,
-  params: RunParams,
-  { exitCode }: Ending,
+  { begun, params, exitCode }: EndRunParams,
 ): Promise<Pick<Ran, "changes" | "copied">> {
+  const { container, tree } = begun;
+  const { name } = container;
   const { copies = [], diff = false, keep } = params;
   const { store } = context;
   try {
-    if (!needsResult(params) && keep === undefined) return { changes: null, copied: [] };
+    if (exitCode === null || (!needsResult(params) && keep === undefined)) return { changes: null, copied: [] };
     const { ref } = await settle(context, name, await requireContainer(store, name));
     const changes = diff ? describeDifferences(store.trees, store.trees.tree(tree), store.trees.tree(ref.tree)) : null;
     const copied: Got[] = [];

@@ -18,11 +18,27 @@ export interface Outcome {
 }
 
 /** A container that LXC can be told of. */
-export interface Runnable extends LxcPlace {
+export interface RunnablePlace extends LxcPlace {
   /** LXCPATH/NAME. */
   readonly directory: string;
-  readonly found: OwnDirectory;
   readonly isRunning: boolean;
+}
+
+export interface Runnable extends RunnablePlace {
+  readonly found: OwnDirectory;
+}
+
+export interface RunnablesParams {
+  readonly names: readonly string[];
+}
+
+/** The first step of what has LXC do something with containers. @throws {StoreError} as `requireRunnable` */
+export async function findRunnables(context: Context, { names }: RunnablesParams): Promise<RunnablePlace[]> {
+  return (await requireRunnable(context, names)).map(placeOf);
+}
+
+export function placeOf({ name, lxcPath, directory, isRunning }: Runnable): RunnablePlace {
+  return { name, lxcPath, directory, isRunning };
 }
 
 /**

@@ -1,10 +1,10 @@
 import { getValue } from "../lxc/config-file.ts";
 import { lxcStart } from "../lxc/lxc-calls.ts";
-import type { Context, OpenStore } from "./context.ts";
+import type { Context, Step } from "./context.ts";
 import { preStart } from "./hooks.ts";
 import { inParallel } from "./in-parallel.ts";
-import { failureIn, requireRunnable } from "./running.ts";
-import type { Outcome, Runnable } from "./running.ts";
+import { failureIn, placeOf, requireRunnable } from "./running.ts";
+import type { Outcome, Runnable, RunnablePlace, RunnablesParams } from "./running.ts";
 import { requireUnchanged, standsOn } from "./standing.ts";
 
 export interface StartParams {
@@ -18,18 +18,21 @@ export interface Started extends Outcome {
   readonly started: boolean;
 }
 
+export interface StartSteps {
+  readonly prepareStart: Step<typeof prepareStart>;
+}
+
+/** A container that can be started, unless it runs or `failure` is why not. */
+export interface Prepared extends RunnablePlace {
+  readonly failure: Outcome["failure"];
+}
+
 /** Starts containers, each until LXC says that it runs. What their hooks would do for each is done before, for all in one go. */
-export async function start(open: OpenStore, { names, jobs }: StartParams): Promise<Started[]> {
-  const { ready, signal } = await open(async (context) => {
-    const checked = new Set<string>();
-    const ready: (readonly [Runnable, Outcome["failure"]])[] = [];
-    for (const container of await requireRunnable(context, names))
-      ready.push([container, container.isRunning ? null : await prepare(context, container, checked)]);
-    return { ready, signal: context.signal };
-  });
-  return await inParallel(ready, jobs, async ([container, failure]) => {
+export async function start(steps: StartSteps, { names, jobs }: StartParams, signal?: AbortSignal): Promise<Started[]> {
+  const ready = await steps.prepareStart({ names });
+  return await inParallel(ready, jobs, async (container) => {
     signal?.throwIfAborted();
-    const { name, isRunning } = container;
+    const { name, isRunning, failure } = container;
     if (failure !== null || isRunning) return { name, started: false, failure };
     try {
       await lxcStart(container);
@@ -38,6 +41,17 @@ export async function start(open: OpenStore, { names, jobs }: StartParams): Prom
       return { name, started: false, failure: failureIn(error) };
     }
   });
+}
+
+/** Gets containers ready to start. @throws {StoreError} as `requireRunnable` */
+export async function prepareStart(context: Context, { names }: RunnablesParams): Promise<Prepared[]> {
+  const checked = new Set<string>();
+  const prepared: Prepared[] = [];
+  for (const container of await requireRunnable(context, names)) {
+    const failure = container.isRunning ? null : await prepare(context, container, checked);
+    prepared.push({ ...placeOf(container), failure });
+  }
+  return prepared;
 }
 
 /**

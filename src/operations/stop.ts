@@ -1,10 +1,10 @@
 import { claimContainer } from "../lxc/claim.ts";
 import { lxcStop } from "../lxc/lxc-calls.ts";
-import type { Context, OpenStore } from "./context.ts";
+import type { Context, Step } from "./context.ts";
 import { inParallel } from "./in-parallel.ts";
 import { requireContainer } from "./references.ts";
-import { failureIn, requireRunnable } from "./running.ts";
-import type { Outcome, Runnable } from "./running.ts";
+import { failureIn } from "./running.ts";
+import type { findRunnables, Outcome, RunnablePlace } from "./running.ts";
 import { settle } from "./settle.ts";
 
 export interface StopParams {
@@ -22,32 +22,41 @@ export interface Stopped extends Outcome {
   readonly captured: string | null;
 }
 
+export interface StopSteps {
+  readonly findRunnables: Step<typeof findRunnables>;
+  readonly captureEnded: Step<typeof captureEnded>;
+}
+
 /** Stops containers, and captures what they changed, all of them together. */
-export async function stop(open: OpenStore, params: StopParams): Promise<Stopped[]> {
-  const { containers, signal } = await open(async (context) => ({
-    containers: await requireRunnable(context, params.names),
-    signal: context.signal,
-  }));
+export async function stop(steps: StopSteps, params: StopParams, signal?: AbortSignal): Promise<Stopped[]> {
+  const containers = await steps.findRunnables({ names: params.names });
   const claims: Disposable[] = [];
   try {
-    const ended = await stopAll(containers, params, claims, signal);
-    return await open(async (context) => {
-      const results: Stopped[] = [];
-      for (const each of ended) results.push(await captured(context, each));
-      return results;
-    });
+    return await steps.captureEnded({ ended: await stopAll(containers, params, claims, signal) });
   } finally {
     for (const claim of claims) claim[Symbol.dispose]();
   }
 }
 
+type Ended = Omit<Stopped, "captured">;
+
+/** The last step of `stop`. */
+export async function captureEnded(
+  context: Context,
+  { ended }: { readonly ended: readonly Ended[] },
+): Promise<Stopped[]> {
+  const results: Stopped[] = [];
+  for (const each of ended) results.push(await captured(context, each));
+  return results;
+}
+
 /** @param claims is given a claim on each: what their hooks would capture one by one is captured afterwards */
 async function stopAll(
-  containers: readonly Runnable[],
+  containers: readonly RunnablePlace[],
   { jobs, seconds }: StopParams,
   claims: Disposable[],
   signal: AbortSignal | undefined,
-): Promise<Omit<Stopped, "captured">[]> {
+): Promise<Ended[]> {
   return await inParallel(containers, jobs, async (container) => {
     const { name, directory, isRunning } = container;
     signal?.throwIfAborted();
@@ -63,7 +72,7 @@ async function stopAll(
   });
 }
 
-async function captured(context: Context, ended: Omit<Stopped, "captured">): Promise<Stopped> {
+async function captured(context: Context, ended: Ended): Promise<Stopped> {
   const { name, failure } = ended;
   try {
     // It may have gone with its last run.

@@ -5,16 +5,21 @@ import { basename } from "node:path";
 import { errnoOf } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
-import type { OpenStore } from "./context.ts";
-import { warn } from "./context.ts";
-import { exportTree } from "./export.ts";
+import type { Step } from "./context.ts";
+import type { exportTree } from "./export.ts";
 import { run } from "./run.ts";
+import type { RunSteps } from "./run.ts";
 
 export interface TryParams {
   readonly program: readonly string[];
   /** On this host, with the files in a directory; else in a container. */
   readonly isExported?: boolean;
   readonly lxcPath?: string;
+  readonly onWarning?: (warning: string) => void;
+}
+
+export interface TrySteps extends RunSteps {
+  readonly exportTree: Step<typeof exportTree>;
 }
 
 /**
@@ -23,19 +28,22 @@ export interface TryParams {
  * @returns its exit code, as a shell has it
  * @throws {StoreError} as `run` and `exportTree`; the signal's reason
  */
-export async function tryState(open: OpenStore, digest: Digest, params: TryParams): Promise<number> {
+export async function tryState(
+  steps: TrySteps,
+  digest: Digest,
+  params: TryParams,
+  signal?: AbortSignal,
+): Promise<number> {
   const { program, isExported = false, lxcPath } = params;
   const ref = `blake3:${digest}`;
   if (!isExported)
-    return (await run(open, { ref, program, isAside: true, ...(lxcPath !== undefined && { lxcPath }) })).exitCode;
+    return (await run(steps, { ref, program, isAside: true, ...(lxcPath !== undefined && { lxcPath }) }, signal))
+      .exitCode;
   const directory = mkdtempSync(`${tmpdir()}/delta0-bisect-`);
   const target = `${directory}/root`;
   try {
-    const signal = await open(async (context) => {
-      const { losses } = await exportTree(context, { ref, target, asUser: true });
-      for (const { kind, count } of losses) warn(context, `${ref} is not whole for the test: ${count} × ${kind}`);
-      return context.signal;
-    });
+    const { losses } = await steps.exportTree({ ref, target, asUser: true });
+    for (const { kind, count } of losses) params.onWarning?.(`${ref} is not whole for the test: ${count} × ${kind}`);
     const exitCode = await runHere(program, target, signal);
     signal?.throwIfAborted();
     return exitCode;

@@ -1,7 +1,9 @@
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { pathToFileURL } from "node:url";
 import { parentPort, Worker } from "node:worker_threads";
-import { errnoOf, PosixError, StoreError } from "../errors.ts";
-import type { StoreErrorCode, StoreErrorDetails } from "../errors.ts";
+import { errorFromData, errorToData } from "./error-data.ts";
+import type { ErrorData } from "./error-data.ts";
 
 /** As many as keep this machine busy. */
 export const THREADS: number = Math.min(availableParallelism(), 4);
@@ -14,7 +16,7 @@ interface Message<Job> {
 interface Answer<Result> {
   readonly number: number;
   readonly result?: Result;
-  readonly failure?: Failure;
+  readonly failure?: ErrorData;
 }
 
 interface Pending<Result> {
@@ -103,7 +105,7 @@ class Thread<Job, Result> {
     this.#pending.delete(number);
     if (this.#pending.size === 0) this.#worker.unref();
     if (failure === undefined) pending?.resolve(result as Result);
-    else pending?.reject(errorOf(failure));
+    else pending?.reject(errorFromData(failure));
   }
 
   #lose(error: unknown): void {
@@ -122,43 +124,10 @@ export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
     try {
       answer = { number, result: work(job) };
     } catch (error) {
-      answer = { number, failure: failureOf(error) };
+      answer = { number, failure: errorToData(error) };
     }
     parentPort?.postMessage(answer);
   });
-}
-
-/** An error, for another thread: what is copied to one loses its class. */
-type Failure =
-  | { readonly kind: "store"; readonly code: StoreErrorCode; readonly details: object; readonly cause?: Failure }
-  | { readonly kind: "posix"; readonly code: string; readonly syscall: string; readonly path?: string }
-  | { readonly kind: "other"; readonly message: string; readonly stack: string | undefined };
-
-function failureOf(error: unknown): Failure {
-  if (error instanceof StoreError) {
-    const { code, details, cause } = error as StoreError;
-    return { kind: "store", code, details, ...(cause !== undefined && { cause: failureOf(cause) }) };
-  }
-  const code = errnoOf(error);
-  if (code === undefined) {
-    const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    return { kind: "other", message, stack };
-  }
-  const { syscall, path } = error as { syscall: string; path?: string };
-  return { kind: "posix", code, syscall, ...(path !== undefined && { path }) };
-}
-
-function errorOf(failure: Failure): Error {
-  switch (failure.kind) {
-    case "store": {
-      const cause = failure.cause && { cause: errorOf(failure.cause) };
-      return new StoreError(failure.code, failure.details as StoreErrorDetails[StoreErrorCode], cause);
-    }
-    case "posix":
-      return new PosixError(failure.code, failure.syscall, failure.path);
-    case "other":
-      return Object.assign(new Error(failure.message), { stack: failure.stack });
-  }
 }
 
 /**
@@ -170,6 +139,7 @@ function workerOf(module: string): Worker {
   const isSource = import.meta.url.endsWith(".ts");
   const url = new URL(`../${module}${isSource ? ".ts" : ".js"}`, import.meta.url);
   if (!isSource) return new Worker(url);
-  const load = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx/esm/api")).href;
+  const load = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
   return new Worker(load, { eval: true });
 }

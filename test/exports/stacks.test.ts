@@ -32,6 +32,7 @@ import {
 } from "../../src/index.ts";
 import { getValue, readConfig } from "../../src/lxc/config-file.ts";
 import { parseRootfsPath } from "../../src/lxc/rootfs-path.ts";
+import { stepsIn } from "../support/steps.ts";
 import { compareManifests } from "../support/compare.ts";
 import { requireRoot } from "../support/requirements.ts";
 import { run } from "../support/run.ts";
@@ -163,7 +164,7 @@ test("exports: a changed one is refused and repaired, where just what was change
   await appendFile(`${inside}/etc/hosts`, "evil\n");
   await rm(`${inside}/many/linked`);
   await writeFile(`${inside}/etc/more`, "");
-  const [failed] = await start(async (work) => await work(context), { names: ["web"], jobs: 1 });
+  const [failed] = await start(stepsIn(context), { names: ["web"], jobs: 1 });
   assert.equal(failed?.failure?.code, "REFUSED");
   await assert.rejects(create(context, { source: "base", name: "m", lxcPath }), { code: "REFUSED" });
   await assert.rejects(warmExport(context, { ref: "web" }), { code: "REFUSED" });

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import fc from "fast-check";
 import { bisect, create, importLayer, put, tag } from "../../src/index.ts";
-import type { BisectParams, Bisected, OpenStore } from "../../src/index.ts";
+import type { BisectParams, Bisected } from "../../src/index.ts";
+import { stepsIn } from "../support/steps.ts";
 import { findFirstBad } from "../../src/operations/first-bad.ts";
 import type { Verdict } from "../../src/operations/first-bad.ts";
 import { openTestHost } from "./support.ts";
@@ -48,10 +49,10 @@ async function chain(at: TestHost, count: number): Promise<void> {
 }
 
 function bisecting(at: TestHost): (good: string, bad: string, script: string) => Promise<Bisected> {
-  const open: OpenStore = (work) => work(at.context);
+  const steps = stepsIn(at.context);
   return (good, bad, script) => {
     const params: BisectParams = { good, bad, program: ["/bin/sh", "-c", script], isExported: true };
-    return bisect(open, params);
+    return bisect(steps, params);
   };
 }
 
@@ -107,22 +108,22 @@ test("bisect: a container's own changes are a state, layers without names too, a
 test("bisect: no ancestor, no difference, a program that is none, and one that says it is over", async () => {
   await using at = await openTestHost();
   await chain(at, 6);
-  const open: OpenStore = (work) => work(at.context);
   const find = bisecting(at);
   await assert.rejects(find("l5", "l0", "true"), { code: "USAGE" });
   await assert.rejects(find("l1", "l1", "true"), { code: "USAGE" });
   await assert.rejects(find("l0", "none", "true"), { code: "NOT_FOUND" });
   await assert.rejects(find("l0", "l5", "exit 130"), { code: "PROGRAM_FAILED" });
   await assert.rejects(find("l0", "l5", "kill -9 $$"), { code: "PROGRAM_FAILED" });
-  await assert.rejects(bisect(open, { good: "l0", bad: "l5", program: ["./none"], isExported: true }), {
+  await assert.rejects(bisect(stepsIn(at.context), { good: "l0", bad: "l5", program: ["./none"], isExported: true }), {
     code: "PROGRAM_FAILED",
   });
   const log = `${at.path}/log`;
   const found = await find("l0", "l5", `cat n >>${log}; test $(cat n) -lt 4 || exec ./gone`);
   assert.deepEqual([found.firstBad?.names, found.steps.some(({ exitCode }) => exitCode === 127)], [["l4"], true]);
   assert.ok(existsSync(log) && readFileSync(log, "utf8").split("\n").includes("0"), "it was tried in GOOD");
-  const aborted = AbortSignal.abort(new Error("enough"));
-  const stopped: OpenStore = (work) => work({ ...at.context, signal: aborted });
-  await assert.rejects(bisect(stopped, { good: "l0", bad: "l5", program: ["/bin/true"], isExported: true }), /enough/);
+  const signal = AbortSignal.abort(new Error("enough"));
+  const stopped = stepsIn({ ...at.context, signal });
+  const params = { good: "l0", bad: "l5", program: ["/bin/true"], isExported: true };
+  await assert.rejects(bisect(stopped, params, signal), /enough/);
   assert.deepEqual(leftovers(), []);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { doctor, StorePaths } from "../../src/index.ts";
+import { doctor } from "../../src/index.ts";
 import { isRoot } from "../support/run.ts";
 import { openTestHost } from "./support.ts";
 
@@ -10,14 +10,14 @@ test("doctor: looks at a store that is open, is damaged or is not there, and lea
   await using at = await openTestHost();
   const { paths } = at.store;
   const resultOf = (directory: string, name: string): string | undefined =>
-    doctor(new StorePaths(directory)).find((check) => check.name === name)?.result;
+    doctor(directory).find((check) => check.name === name)?.result;
   const before = readdirSync(paths.directory);
   assert.notEqual(resultOf(paths.directory, "store"), undefined);
   assert.equal(resultOf(paths.directory, "exports"), "missing", "nothing is mounted yet");
   await at.store.exports.protect();
   if (isRoot()) assert.equal(resultOf(paths.directory, "exports"), "ok");
   await writeFile(paths.format, "nonsense");
-  doctor(paths);
+  doctor(paths.directory);
   assert.deepEqual(readdirSync(paths.directory), before);
   for (const none of [`${at.path}/nowhere`, `${paths.format}/below`]) {
     assert.equal(resultOf(none, "store"), "missing");

@@ -153,10 +153,10 @@ test("removeHooks: refused while a config takes them in, the store's or not", as
   rmSync(`${lxcPath}/stays/config`);
   await assert.rejects(removeHooks(context), { code: "REFUSED" });
   rmSync(`${lxcPath}/foreign`, { recursive: true });
-  assert.equal((await removeHooks(context, { dryRun: true })).length, 3);
+  assert.equal((await removeHooks(context, { dryRun: true })).changed.length, 3);
   assert.ok(existsSync(`${store.paths.lxc}/hooks.conf`));
-  assert.equal((await removeHooks(context)).length, 3);
-  assert.deepEqual(await removeHooks(context), []);
+  assert.equal((await removeHooks(context)).changed.length, 3);
+  assert.deepEqual((await removeHooks(context)).changed, []);
 });
 
 test("lxcConfig: has the keys that a container's config has, and those it would get", async () => {

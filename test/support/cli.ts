@@ -90,7 +90,7 @@ function root(): URL {
 }
 
 function builtMain(): string {
-  return fileURLToPath(new URL("dist/cli/main.js", root()));
+  return fileURLToPath(new URL("dist/cli/main.cjs", root()));
 }
 
 function isBuilt(): boolean {

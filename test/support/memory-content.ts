@@ -1,12 +1,16 @@
 import { createHash } from "node:crypto";
+import { digestOf } from "../../src/format/blake3.ts";
+import { CODEC } from "../../src/format/chunk-value.ts";
+import type { Frame, FrameReader } from "../../src/format/chunk-value.ts";
 import type { ContentReader, ContentWriter } from "../../src/model/change.ts";
 import type { Digest } from "../../src/model/digest.ts";
+import { BLOCK_BYTES } from "../../src/model/node.ts";
 import type { Content } from "../../src/model/node.ts";
 
 type Piece = Uint8Array | number;
 
 /** Content in memory: what sources write and sinks read where a test needs no store. Equal bytes have equal roots. */
-export class MemoryContent implements ContentReader {
+export class MemoryContent implements ContentReader, FrameReader {
   readonly #contents = new Map<Digest, readonly Piece[]>();
 
   writer(): ContentWriter {
@@ -37,6 +41,17 @@ export class MemoryContent implements ContentReader {
     const pieces = this.#contents.get(content.root);
     if (pieces === undefined) throw new Error(`no content ${content.root}`);
     return pieces;
+  }
+
+  *frames(content: Content): Generator<Frame | number> {
+    for (const piece of this.pieces(content)) {
+      if (typeof piece === "number") yield piece;
+      else
+        for (let at = 0; at < piece.length; at += BLOCK_BYTES) {
+          const stored = piece.subarray(at, at + BLOCK_BYTES);
+          yield { digest: digestOf(stored), codec: CODEC.raw, plainBytes: stored.length, stored };
+        }
+    }
   }
 
   /** All bytes of a content that fits into memory. */

@@ -1,6 +1,6 @@
 import type { Bisected, BisectStep, LineageState } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
-import { withStore } from "../session.ts";
+import { stepsFor } from "../session.ts";
 import { count, digestText, formatTime, shortDigest, visible } from "../text.ts";
 
 /** What looks for the layer that broke something. */
@@ -30,17 +30,19 @@ const EXIT_NOT_FOUND = 4;
 async function bisect(call: Call): Promise<number> {
   const { args, program, options, output } = call;
   const [good = "", bad = ""] = args;
-  const api = await import("../../index.ts");
-  const found = await api.bisect((work) => withStore(call, work), {
+  const api = await import("../../operations/bisect.ts");
+  const params = {
     good,
     bad,
     program,
     isExported: options.flag("export"),
     ...options.pathAs("lxcPath", "lxcpath"),
-    onStep: (step) => {
+    onStep: (step: BisectStep) => {
       if (!options.flag("quiet")) output.note(stepLine(step));
     },
-  });
+    onWarning: output.warn,
+  };
+  const found = await api.bisect(stepsFor(call), params, call.interrupt.signal);
   await output.show("bisect", documentOf(found), () => resultLines(found));
   return found.firstBad === null ? EXIT_NOT_FOUND : 0;
 }

@@ -1,5 +1,5 @@
 import { StoreError } from "../../errors.ts";
-import type { TemplateChanged } from "../../index.ts";
+import type { HooksChanged, TemplateChanged } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { IDENTITY_OPTION, identityOf, parseLabels } from "../options.ts";
 import type { Option } from "../options.ts";
@@ -21,10 +21,7 @@ export const lxcSetupCommands: readonly Command[] = [
     options: [DRY_RUN],
     run: async (call) => {
       const dryRun = call.options.flag("dryRun");
-      const done = await withStore(call, async ({ store }, { installHooks }) => {
-        const changed = installHooks(store, { dryRun });
-        return await Promise.resolve({ directory: store.paths.lxc, changed });
-      });
+      const done = await withStore(call, (context, { installHooks }) => installHooks(context, { dryRun }));
       await confirmHooks(call, "lxc-hooks-install", done, dryRun ? "would be written" : "written");
       return 0;
     },
@@ -36,10 +33,7 @@ export const lxcSetupCommands: readonly Command[] = [
     options: [DRY_RUN],
     run: async (call) => {
       const dryRun = call.options.flag("dryRun");
-      const done = await withStore(call, async (context, { removeHooks }) => {
-        const changed = await removeHooks(context, { dryRun });
-        return { directory: context.store.paths.lxc, changed };
-      });
+      const done = await withStore(call, (context, { removeHooks }) => removeHooks(context, { dryRun }));
       await confirmHooks(call, "lxc-hooks-remove", done, dryRun ? "would be removed" : "removed");
       return 0;
     },
@@ -52,9 +46,7 @@ export const lxcSetupCommands: readonly Command[] = [
     details: `Then: lxc-create -t delta0 -n NAME -- --image REF
 With --dir: lxc-create -t DIR/lxc-delta0 -n NAME -- --image REF`,
     run: async (call) => {
-      const done = await withStore(call, async (context, api) =>
-        Promise.resolve(api.installTemplate(context, templateParams(call))),
-      );
+      const done = await withStore(call, (context, api) => api.installTemplate(context, templateParams(call)));
       await confirmTemplate(call, "lxc-template-install", done, "written");
       return 0;
     },
@@ -65,9 +57,7 @@ With --dir: lxc-create -t DIR/lxc-delta0 -n NAME -- --image REF`,
     summary: "take that away; the containers stay",
     options: TEMPLATE_OPTIONS,
     run: async (call) => {
-      const done = await withStore(call, async (context, api) =>
-        Promise.resolve(api.removeTemplate(context, templateParams(call))),
-      );
+      const done = await withStore(call, (context, api) => api.removeTemplate(context, templateParams(call)));
       await confirmTemplate(call, "lxc-template-remove", done, "removed");
       return 0;
     },
@@ -117,11 +107,6 @@ With --dir: lxc-create -t DIR/lxc-delta0 -n NAME -- --image REF`,
     run: runTemplate,
   },
 ];
-
-interface HooksChanged {
-  readonly directory: string;
-  readonly changed: readonly string[];
-}
 
 async function confirmHooks(call: Call, verb: string, done: HooksChanged, what: string): Promise<void> {
   const { directory, changed } = done;

@@ -1,9 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import { StoreError } from "../../errors.ts";
-import type { Context } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { withStore } from "../session.ts";
-import type { Api } from "../session.ts";
+import type { Api, Caller } from "../../service/operations.ts";
 import { count } from "../text.ts";
 
 /** What changes names. */
@@ -65,7 +64,7 @@ async function remove(call: Call): Promise<number> {
   return 0;
 }
 
-async function chosen(context: Context, api: Api, labels: readonly string[], expired: boolean): Promise<string[]> {
+async function chosen(context: Caller, api: Api, labels: readonly string[], expired: boolean): Promise<string[]> {
   const items = await api.list(context, { labels, expired, only: "containers" });
   return items.map(({ name }) => name);
 }

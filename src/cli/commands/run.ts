@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { StoreError } from "../../errors.ts";
 import { requireSize } from "../../model/size.ts";
-import type { BindMount, Context, ExecParams, Executed, OpenStore, Outcome, Ran, RunParams } from "../../index.ts";
+import type { BindMount, ExecParams, Executed, Outcome, Ran, RunParams } from "../../index.ts";
 import type { Call, Command } from "../command.ts";
 import { changeDocument, describeChange } from "../changes.ts";
 import { failureOf } from "../failure.ts";
@@ -10,7 +10,7 @@ import { showLosses } from "../losses.ts";
 import { parseLabels } from "../options.ts";
 import type { Option, Options } from "../options.ts";
 import type { Output } from "../output.ts";
-import { withStore } from "../session.ts";
+import { stepsFor } from "../session.ts";
 import { visible } from "../text.ts";
 
 const JOBS_OPTION: Option = { flags: "-j, --jobs <N>", description: "how many at a time (default: one per CPU)" };
@@ -25,8 +25,9 @@ export const runCommands: readonly Command[] = [
     summary: "start containers, and wait until they run",
     options: [JOBS_OPTION],
     run: async (call) => {
-      const { start } = await import("../../index.ts");
-      const started = await start(opener(call), { names: call.args, jobs: jobsOf(call.options) });
+      const { start } = await import("../../operations/start.ts");
+      const params = { names: call.args, jobs: jobsOf(call.options) };
+      const started = await start(stepsFor(call), params, call.interrupt.signal);
       return await report(call, "start", started, ({ name, started }) => `${name}: ${started ? "started" : "runs"}`);
     },
   },
@@ -43,9 +44,10 @@ export const runCommands: readonly Command[] = [
       },
     ],
     run: async (call) => {
-      const { stop } = await import("../../index.ts");
+      const { stop } = await import("../../operations/stop.ts");
       const seconds = call.options.number("timeout", 0) ?? STOP_SECONDS;
-      const stopped = await stop(opener(call), { names: call.args, jobs: jobsOf(call.options), seconds });
+      const params = { names: call.args, jobs: jobsOf(call.options), seconds };
+      const stopped = await stop(stepsFor(call), params, call.interrupt.signal);
       return await report(
         call,
         "stop",
@@ -103,10 +105,6 @@ export const runCommands: readonly Command[] = [
 /** As lxc-stop has it. */
 const STOP_SECONDS = 60;
 
-function opener(call: Call): OpenStore {
-  return <T>(work: (context: Context) => Promise<T>) => withStore(call, work);
-}
-
 function jobsOf(options: Options): number {
   const jobs = options.number("jobs", 1) ?? availableParallelism();
   if (Number.isInteger(jobs)) return jobs;
@@ -139,12 +137,16 @@ async function report<T extends Outcome>(
 
 async function exec(call: Call): Promise<number> {
   const { args: names, program, options } = call;
-  const api = await import("../../index.ts");
+  const { exec } = await import("../../operations/exec.ts");
   const params = { names, program, jobs: jobsOf(options), environment: environmentOf(options) };
-  if (options.flag("json")) return await execForDocument(call, api.exec, params);
+  if (options.flag("json")) return await execForDocument(call, exec, params);
   const isAlone = names.length === 1;
   const lines = new Lines(call.output);
-  const executed = await api.exec(opener(call), { ...params, ...(!isAlone && { onOutput: lines.add }) });
+  const executed = await exec(
+    stepsFor(call),
+    { ...params, ...(!isAlone && { onOutput: lines.add }) },
+    call.interrupt.signal,
+  );
   lines.end();
   return await reportExecuted(call, executed);
 }
@@ -157,12 +159,12 @@ async function reportExecuted(call: Call, executed: readonly Executed[]): Promis
   return Math.max(exit, ...executed.map(({ exitCode }) => exitCode ?? 0));
 }
 
-type Exec = typeof import("../../index.ts").exec;
+type Exec = typeof import("../../operations/exec.ts").exec;
 
 async function execForDocument(call: Call, exec: Exec, params: ExecParams): Promise<number> {
   const said = new Map(params.names.map((name) => [name, { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] }]));
   const onOutput: ExecParams["onOutput"] = (name, stream, bytes) => void said.get(name)?.[stream].push(bytes);
-  const executed = await exec(opener(call), { ...params, onOutput });
+  const executed = await exec(stepsFor(call), { ...params, onOutput }, call.interrupt.signal);
   const items = executed.map((item) => ({
     ...item,
     stdout: Buffer.concat(said.get(item.name)?.stdout ?? []).toString("utf8"),
@@ -227,8 +229,8 @@ async function run(call: Call): Promise<number> {
     ...(settings.length > 0 && { settings }),
     ...timeoutOf(options),
   };
-  const api = await import("../../index.ts");
-  const ran = await api.run(opener(call), params);
+  const { run } = await import("../../operations/run.ts");
+  const ran = await run(stepsFor(call), params, call.interrupt.signal);
   if (ran.leftBehind !== null)
     output.warn(`${ran.name} is still there, and goes with the next run: ${ran.leftBehind.message}`);
   await showRan(call, ran);

@@ -16,7 +16,7 @@ export const shellCommands: readonly Command[] = [
           reason: `no completions for "${call.args[0] ?? ""}"`,
           hint: SHELLS.join(", "),
         });
-      await call.output.text(completionScript(shell, call.commands));
+      await call.output.text(completionScript(shell, await call.allCommands()));
       return 0;
     },
   },

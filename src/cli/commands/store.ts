@@ -52,8 +52,8 @@ export const storeCommands: readonly Command[] = [
     summary: "what this host can do for delta0, and what it lacks",
     details: "Opens no store. Exits 0 whatever it finds: much works where something is missing.",
     run: async (call) => {
-      const { doctor, StorePaths } = await import("../../index.ts");
-      const checks = doctor(new StorePaths(storeDirectory(call.options)));
+      const { doctor } = await import("../../operations/doctor.ts");
+      const checks = doctor(storeDirectory(call.options));
       await call.output.show("doctor", { checks }, () =>
         table(checks.map(({ name, result, detail }) => [result, name, visible(detail)])).map((line) =>
           line.startsWith("missing") ? call.output.paint(line, "yellow") : line,

@@ -1,0 +1,102 @@
+// Makes dist/cli: the command in one file with all it imports but native parts, V8's code of it, and what starts it.
+// Usage: node .ci/bundle.mjs
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import { stdout } from "node:process";
+import { Script } from "node:vm";
+import { build } from "esbuild";
+
+const OUT = "dist/cli";
+const NATIVE = ["koffi", "@napi-rs/*", "blake3"];
+/** What many containers are made with, looked at and removed. */
+const COMMANDS = [
+  "import docs base",
+  "clone base web --no-lxc",
+  "ls --json",
+  "ls",
+  "show web",
+  "status web",
+  "reflog",
+  "rm web",
+  "undo",
+  "info",
+];
+
+rmSync(OUT, { recursive: true, force: true });
+const common = {
+  bundle: true,
+  platform: "node",
+  target: "node20",
+  format: "cjs",
+  logLevel: "warning",
+  legalComments: "none",
+  define: { "import.meta.url": "here" },
+};
+await build({
+  ...common,
+  entryPoints: ["src/cli/launch.ts"],
+  outfile: `${OUT}/main.cjs`,
+  banner: { js: 'const here = require("node:url").pathToFileURL(__filename).href;' },
+});
+const { metafile } = await build({
+  ...common,
+  entryPoints: ["src/cli/command-line.ts"],
+  outfile: `${OUT}/bundle.cjs`,
+  external: NATIVE,
+  // Without its native part, which is for decoding alone, and takes 10 ms to be found.
+  alias: { msgpackr: "msgpackr/pack" },
+  metafile: true,
+  plugins: [{ name: "addons", setup: keepAddonInItsPackage }],
+  // A function, so that it can be compiled with a cache: `launch.ts`.
+  banner: {
+    js: '(function (require, module, __filename) {\nconst here = require("node:url").pathToFileURL(__filename).href;',
+  },
+  footer: { js: "})" },
+});
+writeFileSync(`${OUT}/LICENSES`, licensesOf(metafile));
+await writeCode(resolve(OUT, "bundle.cjs"));
+
+/** LevelDB's addon is looked for beside the file that asks for it. */
+function keepAddonInItsPackage({ onResolve }) {
+  onResolve({ filter: /^\.\/binding$/ }, ({ resolveDir }) =>
+    resolveDir.endsWith("/classic-level") ? { path: "classic-level/binding.js", external: true } : undefined,
+  );
+}
+
+/** Their authors ask for this wherever the code goes. */
+function licensesOf({ inputs }) {
+  const folders = new Set(
+    Object.keys(inputs).flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []),
+  );
+  return [...folders].sort().map(licenseOf).join("\n\n");
+}
+
+function licenseOf(folder) {
+  const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+  const file = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+  if (file === undefined) throw new Error(`${folder} has no licence file`);
+  return `${name} ${version}, ${license}\n\n${readFileSync(`${folder}/${file}`, "utf8").trim()}`;
+}
+
+/** Of what the common commands run, which is found by running them. */
+async function writeCode(file) {
+  const script = new Script(readFileSync(file, "utf8"), { filename: file });
+  const module = { exports: {} };
+  script.runInThisContext()(createRequire(file), module, file);
+  const directory = mkdtempSync(`${tmpdir()}/delta0-bundle-`);
+  const write = stdout.write;
+  try {
+    stdout.write = (_text, done) => (done?.(), true);
+    for (const command of COMMANDS) {
+      const words = command.split(" ");
+      const exit = await module.exports.main(["--store", `${directory}/store`, "--quiet", ...words]);
+      if (exit !== 0) throw new Error(`delta0 ${command} exited with ${exit}`);
+    }
+  } finally {
+    stdout.write = write;
+    rmSync(directory, { recursive: true, force: true });
+  }
+  writeFileSync(`${file}.code`, script.createCachedData());
+}
