@@ -38,11 +38,11 @@ export class Shadow implements Disposable {
     sweep(place);
     const shadow = new Shadow(mkdtempSync(`${place}/${PREFIX}`));
     try {
-      // LevelDB would write a new file of a killed process's number through its symlink.
+      // LevelDB would write a new table or manifest that has the number of a killed process's through its symlink.
       const next = nextFileNumber(database);
       for (const name of readdirSync(database)) {
-        const number = TABLE.exec(name)?.[1];
-        const isShown = number === undefined ? SHOWN.test(name) : Number(number) < next;
+        const number = /[0-9]+/.exec(name)?.[0];
+        const isShown = RENEWED.test(name) ? Number(number) < next : SHOWN.test(name);
         if (isShown) symlinkSync(`${database}/${name}`, `${shadow.path}/${name}`);
       }
       // A symlink takes no room, what LevelDB is about to write does.
@@ -80,8 +80,8 @@ function sweep(place: string): void {
 }
 
 const PREFIX = "delta0-shadow-";
-const TABLE = /^([0-9]+)\.(?:ldb|sst)$/;
-const SHOWN = /^(?:CURRENT|MANIFEST-[0-9]+|[0-9]+\.log)$/;
+const RENEWED = /^(?:MANIFEST-[0-9]+|[0-9]+\.(?:ldb|sst))$/;
+const SHOWN = /^(?:CURRENT|[0-9]+\.log)$/;
 /** Between mkdtemp and the lock. */
 const IN_THE_MAKING_MS = 60_000;
 /** A memtable and what LevelDB keeps beside it. */

@@ -117,9 +117,9 @@ test("kv: a database on a read-only filesystem can be read, and written once it 
     await using kv = await Kv.open(directory, { create: true });
     for (const i of NUMBERS) await put(kv, `${i}`);
   }
-  // A table of a killed process, with the number that LevelDB is about to use.
-  const orphan = `${directory}/${String(nextFileNumber(directory)).padStart(6, "0")}.ldb`;
-  writeFileSync(orphan, "not whole");
+  // What a killed process has left, with the number that LevelDB is about to use.
+  const next = String(nextFileNumber(directory)).padStart(6, "0");
+  for (const name of [`${next}.ldb`, `MANIFEST-${next}`]) writeFileSync(`${directory}/${name}`, "not whole");
   const files = readdirSync(directory).sort();
   await run("mount", ["-o", "remount,ro", small.path]);
   {
