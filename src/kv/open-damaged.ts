@@ -1,7 +1,6 @@
 import { existsSync, renameSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { isStoreError } from "../errors.ts";
-import type { StoreError } from "../errors.ts";
+import { isStoreError, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
 import { Kv } from "./kv.ts";
@@ -26,7 +25,7 @@ export interface OpenDamagedOptions {
 }
 
 /**
- * As `Kv.open`; of a database that does not open because it is damaged, what can be salvaged.
+ * As `Kv.open`; of a database that does not open because it is damaged, what can be salvaged. `mend` looks through its tables, too.
  *
  * @throws {StoreError} as `Kv.open`
  */
@@ -36,7 +35,12 @@ export async function openDamaged(
 ): Promise<{ readonly kv: Kv; readonly salvaged?: SalvagedDatabase }> {
   const { writeBufferBytes = 4 << 20, isWrittenOnce = false, purpose } = options;
   try {
-    return { kv: await Kv.open(directory, { create: false, writeBufferBytes }) };
+    const kv = await Kv.open(directory, { create: false, writeBufferBytes });
+    if (purpose === "look") return { kv };
+    const [damaged] = kv.damagedFiles(isWrittenOnce ? "frames" : "blocks");
+    if (damaged === undefined) return { kv };
+    await kv[Symbol.asyncDispose]();
+    throw new StoreError("FORMAT_INVALID", { record: damaged.file, reason: damaged.reason });
   } catch (error) {
     if (!isStoreError(error, "FORMAT_INVALID")) throw error;
     const target = `${directory}.salvaged`;

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { Level } from "level";
 import { openDatabase } from "./database.ts";
+import { damagedTables } from "./table-check.ts";
 
 /**
  * Makes of what is left of a database a new one at `target`, which may be there only as a leftover. Nothing is changed in `directory`;
@@ -28,7 +29,8 @@ export async function salvage(
   try {
     // All tables are in the first level now, where a lookup takes the newest file for the newest value. Merging goes by the numbers
     // of writes.
-    if (!isWrittenOnce) await db.compactRange(FIRST_KEY, LAST_KEY);
+    const isDamaged = !damagedTables(target, "frames").next().done;
+    if (!isWrittenOnce || isDamaged) await db.compactRange(FIRST_KEY, LAST_KEY);
   } finally {
     await db.close();
   }
