@@ -148,6 +148,7 @@ export class Store implements AsyncDisposable {
       owned.push(await lockStore(paths, waitSeconds));
       noteOwner(paths, command);
       removeSalvaged(paths);
+      owned.push({ [Symbol.dispose]: () => removeSalvaged(paths) });
       const parts = await openDamagedParts(paths, purpose, { writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
       owned.push(parts.meta, parts.chunks);
       const refs = await Refs.open(parts.meta);

@@ -8,7 +8,7 @@ import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import { Claims } from "./claims.ts";
-import { plainOf, requireDigest } from "./chunk-frames.ts";
+import { plainOf, requireDigest } from "../sys/chunk-frames.ts";
 import { sweepChunks } from "./chunk-sweep.ts";
 import type { SweptChunks } from "./chunk-sweep.ts";
 import type { SweepOptions } from "./node-store.ts";
@@ -171,7 +171,7 @@ export class ChunkStore implements Chunks {
 
   /** As `putFrame`, of a chunk as another store has it. @throws as `get` of that store */
   copyFrom(other: ChunkStore, digest: Digest): void {
-    this.putFrame(other.#anyFrame(digest));
+    this.putFrame(other.unprovenFrame(digest));
   }
 
   #enqueue(digest: Digest, plain: Uint8Array, frame?: Frame): void {
@@ -200,6 +200,11 @@ export class ChunkStore implements Chunks {
     if (!this.claims.has("chunks", digest) && !this.#unwritten.has(digest) && !this.has(digest)) return false;
     this.claims.claim("chunks", digest);
     return true;
+  }
+
+  /** Whether the index has it, readable or not, or it is on its way there. */
+  isThere(digest: Digest): boolean {
+    return this.#unwritten.has(digest) || this.#unindexed.has(digest) || this.#indexBytes(digest) !== undefined;
   }
 
   /** True for one that is in a value. */
@@ -247,12 +252,18 @@ export class ChunkStore implements Chunks {
    * @throws as `get`
    */
   frame(digest: Digest): Frame {
-    const frame = this.#anyFrame(digest);
+    const frame = this.unprovenFrame(digest);
     requireDigest(plainOf(frame.stored, frame, digest, undefined), digest);
     return frame;
   }
 
-  #anyFrame(digest: Digest): Frame {
+  /**
+   * A chunk as it is stored, not proven: for whoever does that.
+   *
+   * @returns what is borrowed until the next call
+   * @throws {StoreError} CHUNK_MISSING; CHUNK_CORRUPT if it cannot be read
+   */
+  unprovenFrame(digest: Digest): Frame {
     const unwritten = this.#unwritten.get(digest);
     if (unwritten !== undefined)
       return { digest, codec: CODEC.raw, plainBytes: unwritten.length, stored: Uint8Array.from(unwritten) };
@@ -383,6 +394,10 @@ export class ChunkStore implements Chunks {
     return await sweepChunks(parts, isLive, options);
   }
 
+  suspectAll(): Operation {
+    return this.#ledger.suspectAll(this.#nextId);
+  }
+
   clearSuspects(): Operation {
     return this.#ledger.clearSuspects(this.#nextId);
   }
@@ -438,8 +453,12 @@ export class ChunkStore implements Chunks {
     if (this.#condemned.has(digest)) return undefined;
     const unindexed = this.#unindexed.get(digest);
     if (unindexed !== undefined) return unindexed;
-    const bytes = this.#meta.getSync(digestKey("chunk", digest));
+    const bytes = this.#indexBytes(digest);
     return bytes && decodePlace(bytes, digest);
+  }
+
+  #indexBytes(digest: Digest): Uint8Array | undefined {
+    return this.#meta.getSync(digestKey("chunk", digest));
   }
 }
 

@@ -82,9 +82,19 @@ export class ValueLedger {
 
   /** @param bytes 0 for a value that is gone */
   setDead(id: number, bytes: number): Operation {
-    const key = valueKey(id);
-    return bytes === 0 ? { type: "del", key } : { type: "put", key, value: sealRecord(key, bytes) };
+    return setDeadBytes(id, bytes);
   }
+
+  /** @returns what is written where index entries may have been lost: any value may be one that nothing leads to */
+  suspectAll(nextId: number): Operation {
+    this.#suspects = [{ from: 0, to: nextId }];
+    return this.settle([], nextId);
+  }
+}
+
+export function setDeadBytes(id: number, bytes: number): Operation {
+  const key = valueKey(id);
+  return bytes === 0 ? { type: "del", key } : { type: "put", key, value: sealRecord(key, bytes) };
 }
 
 const NOTHING_KNOWN: ReturnType<typeof readState> = [0, []];

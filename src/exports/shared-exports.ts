@@ -45,6 +45,10 @@ export interface ExportOptions extends TurnOptions {
   readonly idMap?: IdMap | null;
 }
 
+export interface RepairOptions extends TurnOptions {
+  readonly anew?: boolean;
+}
+
 /**
  * Trees as real directories, each made once for each id map, and shared by all containers that stand on it: whole ones, and what
  * trees change of others. Named by tree digests, so a container's config can name them before they exist, and none ever changes.
@@ -167,13 +171,15 @@ export class SharedExports {
   /**
    * Makes a changed export as it was, while no mount stands on it: what was not changed goes on as it is. A kill leaves it changed, or
    * whole.
+   *
+   * @param options.anew nothing of it goes on: its files are not what they were, though nobody changed them
    */
-  async repair(of: ExportOf, turns: TurnOptions = {}): Promise<Written> {
+  async repair(of: ExportOf, { anew = false, ...turns }: RepairOptions = {}): Promise<Written> {
     const home = this.#home(of.key);
     const directory = dirname(home);
     const partial = hiddenName();
     try {
-      const written = await this.#rewrite(of, `${directory}/${partial}`, turns);
+      const written = await this.#rewrite(of, `${directory}/${partial}`, { anew, ...turns });
       syncFilesystem(directory);
       setImmutable(home, false);
       using parent = DirectoryHandle.open(directory);
@@ -193,8 +199,9 @@ export class SharedExports {
     }
   }
 
-  async #rewrite(of: ExportOf, target: string, turns: TurnOptions): Promise<Written> {
-    using known = KnownFiles.open(this.#home(of.key), this.#manifests.find(of.key)?.manifest ?? new Map());
+  async #rewrite(of: ExportOf, target: string, { anew = false, ...turns }: RepairOptions): Promise<Written> {
+    const manifest = anew ? undefined : this.#manifests.find(of.key)?.manifest;
+    using known = KnownFiles.open(this.#home(of.key), manifest ?? new Map());
     const files = new LinkedFiles(known);
     return await writeExport(this.#trees, this.#content, of, target, { ...turns, files });
   }
@@ -270,6 +277,11 @@ export class SharedExports {
     syncPath(directory);
     this.#manifests.remove(key);
     removeHidden(directory, aside);
+  }
+
+  /** Where an export really is, shown or not. */
+  home(key: ExportKey): string {
+    return this.#home(key);
   }
 
   #home(key: ExportKey): string {

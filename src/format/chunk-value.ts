@@ -2,6 +2,7 @@ import { StoreError } from "../errors.ts";
 import { DIGEST_BYTES, digestFromBytes, digestToBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
 import { TupleReader } from "./node.ts";
+import type { Content } from "../model/node.ts";
 import { pack, unpack } from "./packing.ts";
 import { FORMAT_VERSION, requireVersion } from "./record.ts";
 
@@ -15,6 +16,17 @@ export interface Frame {
   readonly codec: Codec;
   readonly plainBytes: number;
   readonly stored: Uint8Array;
+}
+
+/** Gives back what a `ContentWriter` took as it is stored, for whoever decompresses and proves it elsewhere. */
+export interface FrameReader {
+  /**
+   * The content from its beginning, in order: its blocks' frames, not proven (borrowed until the next step), or the length of a run of
+   * zeros.
+   *
+   * @throws {StoreError} CHUNK_MISSING, NODE_MISSING, NODE_CORRUPT, FORMAT_INVALID
+   */
+  frames(content: Content): Iterable<Frame | number>;
 }
 
 /** Where a frame is: at `offset` of the value `id` of the database `chunks`. */
@@ -65,30 +77,56 @@ export function encodeChunkValue(
   return { value, places };
 }
 
-/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
-export function decodeChunkValue(id: number, value: Uint8Array): Frame[] {
+/** A frame as the head of its value tells of it. */
+export interface FrameRow extends Place {
+  readonly digest: Digest;
+}
+
+/**
+ * What a value says of its frames, from its first bytes alone.
+ *
+ * @param head enough of them, or all there are: see `headBytesOf`
+ * @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER
+ */
+export function decodeFrameRows(id: number, head: Uint8Array): FrameRow[] {
   const record = `chunk value ${id}`;
-  requireVersion(value[0], record);
-  const invalid = (reason: string): StoreError => new StoreError("FORMAT_INVALID", { record, reason });
-  const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (view.length < HEAD_BYTES) throw invalid("is cut short");
-  const count = view.readUInt16LE(1);
-  let offset = HEAD_BYTES + count * ROW_BYTES;
-  if (offset > view.length) throw invalid("is cut short");
-  const frames: Frame[] = [];
-  for (let row = HEAD_BYTES; frames.length < count; row += ROW_BYTES) {
+  requireVersion(head[0], record);
+  const view = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  const end = headBytesOf(head);
+  if (end > view.length) throw new StoreError("FORMAT_INVALID", { record, reason: "is cut short" });
+  const rows: FrameRow[] = [];
+  for (let row = HEAD_BYTES, offset = end; row < end; row += ROW_BYTES) {
     const storedBytes = view.readUInt32LE(row + DIGEST_BYTES + 5);
-    if (offset + storedBytes > view.length) throw invalid("is cut short");
-    frames.push({
+    rows.push({
       digest: digestFromBytes(view.subarray(row)),
-      codec: requireCodec(view.readUInt8(row + DIGEST_BYTES), record),
+      id,
+      offset,
+      storedBytes,
       plainBytes: view.readUInt32LE(row + DIGEST_BYTES + 1),
-      stored: view.subarray(offset, offset + storedBytes),
+      codec: requireCodec(view.readUInt8(row + DIGEST_BYTES), record),
     });
     offset += storedBytes;
   }
-  if (offset !== view.length) throw invalid("has bytes after its last frame");
-  return frames;
+  return rows;
+}
+
+/** How many bytes of a value `decodeFrameRows` needs; of what is too short to tell, more than there are. */
+export function headBytesOf(start: Uint8Array): number {
+  const [, low, high] = start;
+  return low === undefined || high === undefined ? HEAD_BYTES : HEAD_BYTES + (low + high * 256) * ROW_BYTES;
+}
+
+/** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */
+export function decodeChunkValue(id: number, value: Uint8Array): Frame[] {
+  const invalid = (reason: string): StoreError =>
+    new StoreError("FORMAT_INVALID", { record: `chunk value ${id}`, reason });
+  const rows = decodeFrameRows(id, value);
+  const { offset = headBytesOf(value), storedBytes = 0 } = rows.at(-1) ?? {};
+  if (offset + storedBytes > value.length) throw invalid("is cut short");
+  if (offset + storedBytes < value.length) throw invalid("has bytes after its last frame");
+  return rows.map(({ digest, codec, plainBytes, offset, storedBytes }) => {
+    return { digest, codec, plainBytes, stored: value.subarray(offset, offset + storedBytes) };
+  });
 }
 
 /** An entry of the chunk index. */

@@ -4,6 +4,7 @@ import { StoreError } from "../errors.ts";
 import { headerKey, nameOfKey, numberKey, numberOfKey, openHeader, prefixRange, UPPER_KIND } from "../format/upper.ts";
 import type { UpperHeader } from "../format/upper.ts";
 import { Kv } from "../kv/kv.ts";
+import type { FileDamage } from "../kv/table-check.ts";
 import { syncPath } from "../sys/durable.ts";
 import { PieceFile } from "./piece-file.ts";
 import { UpperLog } from "./upper-log.ts";
@@ -92,6 +93,15 @@ export class UpperDatabase implements AsyncDisposable {
     const header = readableHeader(() => this.header(name));
     await this.#kv.write([{ type: "del", key }]);
     if (header !== undefined) await this.deleteRecords(header.id);
+  }
+
+  damagedFiles(): Iterable<FileDamage> {
+    return this.#kv?.damagedFiles("blocks") ?? [];
+  }
+
+  /** What an upper wrote, to look at. */
+  async records(id: number): Promise<{ readonly kv: Kv; readonly pieces: PieceFile }> {
+    return { kv: await this.connect(), pieces: new PieceFile(`${this.#pieces}/${id}`) };
   }
 
   /** Of an upper that has no header. */

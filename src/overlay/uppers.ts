@@ -1,9 +1,12 @@
 import { StoreError } from "../errors.ts";
 import type { UpperHeader } from "../format/upper.ts";
+import type { FileDamage } from "../kv/table-check.ts";
 import type { Digest } from "../model/digest.ts";
 import { Draft } from "./draft.ts";
 import { SharedUpper } from "./shared-upper.ts";
 import type { Lower, Recorded, RecordTree } from "./shared-upper.ts";
+import { checkUpper } from "./upper-check.ts";
+import type { UpperDamage } from "./upper-check.ts";
 import { UpperDatabase } from "./upper-database.ts";
 import type { UpperDatabaseOptions } from "./upper-database.ts";
 
@@ -103,6 +106,23 @@ export class Uppers implements AsyncDisposable {
   /** There are changes of the record of that version, or that cannot be told. */
   mayChange(name: string, version: string): boolean {
     return this.#database.mayChange(name, version);
+  }
+
+  /** What of a container's upper cannot be read. @param deep reads the bytes that were written, too */
+  async damage(name: string, deep: boolean): Promise<UpperDamage[]> {
+    const header = this.header(name);
+    if (header === undefined) return [];
+    const records = await this.#database.records(header.id);
+    try {
+      return await checkUpper(records, header.id, this.#lower.lowers.get(header.base), deep);
+    } finally {
+      await records.pieces.close();
+    }
+  }
+
+  /** What looks through its database, if there is one. See `Kv.damagedFiles`. */
+  damagedFiles(): Iterable<FileDamage> {
+    return this.#database.damagedFiles();
   }
 
   /** The containers of which there may be changes that are in no record yet. */
