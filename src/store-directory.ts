@@ -51,6 +51,13 @@ function makeDirectory(directory: string): void {
     mkdirSync(directory, { mode: 0o700 });
     syncPath(dirname(resolve(directory)));
   } catch (error) {
+    // What /proc says, whose parent is there: it makes none.
+    if (errnoOf(error) === "ENOENT")
+      throw new StoreError(
+        "NOT_PERMITTED",
+        { action: `making ${directory}`, hint: "its filesystem takes no new directories" },
+        { cause: error },
+      );
     if (errnoOf(error) !== "EEXIST") throw error;
     if (!isDirectory(directory))
       throw new StoreError("USAGE", { reason: `${directory} is not a directory` }, { cause: error });

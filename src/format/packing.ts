@@ -31,6 +31,10 @@ export function unpack(bytes: Uint8Array, record: string): unknown {
   return value;
 }
 
+/** Of all lists of a record together. A byte of it can be an array that takes 40 of memory: nobody knows who wrote it. */
+export const MAX_ELEMENTS: number = 1 << 22;
+/** Of a list's elements, made at once. */
+const MAX_ROOM = 64;
 /** Deeper than any record is. */
 const MAX_DEPTH = 64;
 
@@ -38,6 +42,7 @@ class Reader {
   readonly #bytes: Buffer;
   readonly #record: string;
   #at = 0;
+  #elements = 0;
 
   constructor(bytes: Buffer, record: string) {
     this.#bytes = bytes;
@@ -139,7 +144,10 @@ class Reader {
     if (depth === MAX_DEPTH) throw this.#invalid("is nested too deeply");
     // At least one byte each: what is cut short must not cost memory first.
     if (length > this.#bytes.length - this.#at) throw this.#cutShort();
-    const list = new Array<Packed>(length);
+    this.#elements += length;
+    if (this.#elements > MAX_ELEMENTS) throw this.#invalid(`has above ${MAX_ELEMENTS} elements`);
+    // What is cut short at its first element must not cost the room for all.
+    const list = new Array<Packed>(Math.min(length, MAX_ROOM));
     for (let i = 0; i < length; i++) list[i] = this.value(depth + 1);
     return list;
   }

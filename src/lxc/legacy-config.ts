@@ -9,7 +9,7 @@ export function modernConfig(config: ConfigFile): ConfigFile {
   const networks = { count: 0 };
   const lines = config.lines.flatMap(({ text, setting }) => {
     if (setting === undefined) return text;
-    const [, blank = "", written = "", rest = ""] = /^([ \t]*)(lxc\.[^=]*?)([ \t]*=.*)$/s.exec(text) ?? [];
+    const [, blank = "", written = "", rest = ""] = /^([ \t]*)(lxc\.[^=]*?)((?<![ \t])[ \t]*=.*)$/s.exec(text) ?? [];
     if (REMOVED.has(written)) return [];
     const key = networkKey(written, networks) ?? setting.key.replace(/^lxc\.limit(?=\.)/, "lxc.prlimit");
     return key === written ? text : blank + key + rest;

@@ -1,8 +1,9 @@
 import type { Nodes } from "../chunks/node-store.ts";
-import { StoreError } from "../errors.ts";
+import { isStoreError, StoreError } from "../errors.ts";
 import { digestBytesOf } from "../format/blake3.ts";
 import { encodeDirectoryLeaf, encodeIndex, encodeLinkLeaf } from "../format/pages.ts";
 import type { IndexRow } from "../format/pages.ts";
+import { MAX_ELEMENTS, unpack } from "../format/packing.ts";
 import type { LinkGroup } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
 import { displayName } from "../model/name.ts";
@@ -35,9 +36,10 @@ export function writeDirectory(nodes: Nodes, rows: Iterable<DirectoryRow>): List
     const lastKey = part.at(-1)?.[0] ?? "";
     const bytes = part.reduce((sum, [, node]) => sum + ("totals" in node ? node.bytes.length : 0), 0);
     if (bytes > MAX_PAGE_BYTES) throw tooLarge(lastKey);
+    const page = encodeDirectoryLeaf(part.map(([name, node]) => [name, "totals" in node ? node.bytes : node]));
     return {
       lastKey,
-      page: nodes.put(encodeDirectoryLeaf(part.map(([name, node]) => [name, "totals" in node ? node.bytes : node]))),
+      page: nodes.put(requireReadable(page, lastKey)),
       ...sumOf(part.map(([, node]) => ("totals" in node ? node.totals : totalsOf(node)))),
     };
   };
@@ -62,7 +64,7 @@ export function writeLinks(nodes: Nodes, groups: readonly LinkGroup[]): Digest |
     const lastKey = part.at(-1)?.[0] ?? "";
     const bytes = part.reduce((sum, group) => group.reduce((s, path) => s + path.length, sum), 0);
     if (bytes > MAX_PAGE_BYTES) throw tooLarge(lastKey);
-    return { lastKey, page: nodes.put(encodeLinkLeaf(part)), entries: part.length, bytes: 0 };
+    return { lastKey, page: nodes.put(requireReadable(encodeLinkLeaf(part), lastKey)), entries: part.length, bytes: 0 };
   };
   return writeLevels(
     nodes,
@@ -74,10 +76,22 @@ export function writeLinks(nodes: Nodes, groups: readonly LinkGroup[]): Digest |
   ).page;
 }
 
+/** A page that could not be read must not be written. */
+function requireReadable(page: Buffer, lastKey: string): Buffer {
+  if (page.length > MAX_ELEMENTS)
+    try {
+      unpack(page, "a page");
+    } catch (error) {
+      if (!isStoreError(error, "FORMAT_INVALID")) throw error;
+      throw tooLarge(lastKey);
+    }
+  return page;
+}
+
 function tooLarge(lastKey: string): StoreError {
   const shown = displayName(lastKey.slice(0, SHOWN_KEY_BYTES));
   return new StoreError("UNSUPPORTED", {
-    what: `a page of a tree above ${MAX_PAGE_BYTES / 2 ** 20} MiB, that which ends with "${shown}"`,
+    what: `a page of a tree above ${MAX_PAGE_BYTES / 2 ** 20} MiB or ${MAX_ELEMENTS} elements, that which ends with "${shown}"`,
     hint: "leave out what has so many hard links, or so large extended attributes",
   });
 }

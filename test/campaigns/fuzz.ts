@@ -12,7 +12,7 @@ if (!Number.isSafeInteger(cases) || !Number.isSafeInteger(seed)) throw new Error
 await using directory = await temporaryDirectory();
 const began = performance.now();
 const onProgress = (done: number): void => {
-  if (done % 100_000 === 0) console.error(`${done} of ${cases}, ${Math.round((performance.now() - began) / 1000)} s`);
+  if (done % 50_000 === 0) console.error(`${done} of ${cases}, ${Math.round((performance.now() - began) / 1000)} s`);
 };
 const report = await fuzz({ cases, seed, directory: directory.path, onProgress });
 for (const { target, seed, error } of report.failures) console.error(`\n${target}, --seed ${seed} --cases 1:`, error);
