@@ -27,8 +27,13 @@ import {
   tag,
 } from "../../src/index.ts";
 import type { Context, TakenIn } from "../../src/index.ts";
+import { digestOf } from "../../src/format/blake3.ts";
+import { digestToBytes } from "../../src/model/digest.ts";
 import type { Digest } from "../../src/model/digest.ts";
+import { compress } from "../../src/sys/zstd.ts";
 import { PACKET } from "../../src/transfer/packets.ts";
+import { encodeSent } from "../../src/transfer/send-note.ts";
+import type { Sent } from "../../src/transfer/send-note.ts";
 import { TreeBuilder } from "../../src/trees/builder.ts";
 import { reachTree } from "../../src/trees/reach.ts";
 import { rawChanges } from "../support/random-tree.ts";
@@ -44,6 +49,7 @@ import {
   requireWhole,
   streamOf,
 } from "./transfer-support.ts";
+import type { StreamPart } from "./transfer-support.ts";
 
 const NO_LXC = { noLxc: true } as const;
 
@@ -75,6 +81,31 @@ function writeSource(path: string): void {
     for (let j = 0; j < 30; j++) writeFileSync(`${path}/d${i}/f${j}`, `file ${i} ${j} `.repeat(1 + 200 * (j % 3)));
   }
   writeFileSync(`${path}/large`, Buffer.alloc(1_000_000, `large ${path.length}`));
+}
+
+/** An object packet's payload, of a directory page, compressed. */
+function node(bytes: Buffer): StreamPart {
+  const head = Buffer.alloc(5);
+  head.writeUInt8(1);
+  head.writeUInt32LE(bytes.length, 1);
+  const payload = Buffer.concat([digestToBytes(digestOf(bytes)), head, compress(bytes, 3)]);
+  return { kind: PACKET.directory, payload };
+}
+
+function note(items: Sent["items"]): StreamPart {
+  return { kind: PACKET.note, payload: encodeSent({ bases: [], layers: [], items }) };
+}
+
+/** Packets with right checks, though the writer would refuse them. */
+function packetOf(check: Buffer): (part: StreamPart) => Buffer {
+  let before = check;
+  return ({ kind, payload }) => {
+    const head = Buffer.alloc(5);
+    head.writeUInt8(kind);
+    head.writeUInt32LE(payload.length, 1);
+    before = Buffer.from(digestOf(Buffer.concat([before, head, payload])), "hex").subarray(0, 16);
+    return Buffer.concat([head, before, payload]);
+  };
 }
 
 interface History {
@@ -320,6 +351,22 @@ test("transfer: objects that are not what they say are refused though all checks
   );
   await gc(other.context, { grace: "0" });
   assert.equal((await other.store.usage()).nodes, 0);
+});
+
+test("transfer: what would be gigabytes of records is refused before it is unpacked", async () => {
+  await using at = await openTestStore();
+  const lists = Buffer.alloc(32 << 20, 0x90);
+  const head = Buffer.of(0x94, 1, 0xa9, ...Buffer.from("directory"), 0, 0xdd);
+  head.copy(lists);
+  lists.writeUInt32BE(lists.length - head.length - 4, head.length);
+  const before = process.resourceUsage().maxRSS;
+  for (const parts of [[note([]), node(lists)], [{ kind: PACKET.note, payload: lists }]]) {
+    const bytes = Buffer.concat(parts.map(packetOf(Buffer.alloc(16))));
+    const stream = Buffer.concat([Buffer.from("delta0 stream 1\n"), bytes]);
+    await assert.rejects(received(at.context, stream), { code: "SOURCE_INVALID" });
+  }
+  const grownBy = (process.resourceUsage().maxRSS - before) * 1024;
+  assert.ok(grownBy < 300e6, `${grownBy} bytes more at the peak`);
 });
 
 test("transfer: a store's half of a tree, as a collection that was killed leaves it, does not count as the tree", async () => {
