@@ -8,7 +8,7 @@ export interface RetentionRules {
   readonly keepWeekly?: number;
   readonly keepMonthly?: number;
   readonly keepYearly?: number;
-  /** All that are at most so much older than the newest. */
+  /** All that are at most so much older than the newest that is not in the future. */
   readonly keepWithinSeconds?: number;
 }
 
@@ -21,13 +21,18 @@ export interface Retainable {
 /**
  * Why things are kept, for people; of those that are to go, nothing. A period's rule that has not had its number when there are no more
  * things keeps the oldest as well, so that as much of the past is left as was asked for.
- * Source: restic 0.17, internal/data/snapshot_policy.go (ApplyPolicy).
+ * Source: restic, internal/restic/snapshot_policy.go (ApplyPolicy), and doc/060_forget.rst, "Removing snapshots according to a policy".
  *
  * @param things the newest first
  * @returns for each of them, in that order
  */
-export function reasonsToKeep(things: readonly Retainable[], rules: RetentionRules): string[][] {
-  const newest = Date.parse(things[0]?.created ?? "");
+export function reasonsToKeep(
+  things: readonly Retainable[],
+  rules: RetentionRules,
+  now: number = Date.now(),
+): string[][] {
+  // One that a wrong clock has dated ahead must not make all others old.
+  const newest = things.map(({ created }) => Date.parse(created)).find((time) => time <= now) ?? now;
   const reasons = things.map(({ created, isPinned }, i): string[] => [
     ...(isPinned ? ["pinned"] : []),
     ...(i < (rules.keepLast ?? 0) ? [`last ${i + 1}`] : []),

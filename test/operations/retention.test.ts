@@ -101,6 +101,14 @@ const rules = fc.record(
   { requiredKeys: [] },
 ) as fc.Arbitrary<RetentionRules>;
 
+test("retention: what is dated in the future is within any time, and nothing is old because of it", () => {
+  const things = at("2099-01-01T00:00:00.000000000Z", ...DAILY.map(({ created }) => created));
+  const now = Date.parse("2026-01-06T00:00:00Z");
+  const reasons = reasonsToKeep(things, { keepWithinSeconds: 86_400 }, now);
+  assert.deepEqual(reasons, [["within"], ["within"], ["within"], [], [], []]);
+  assert.deepEqual(reasonsToKeep(things.slice(0, 1), { keepWithinSeconds: 1 }, now), [["within"]]);
+});
+
 test("retention: a larger number keeps all that a smaller one does; rules add up; the newest and what is pinned stay", () => {
   fc.assert(
     fc.property(things, rules, rules, fc.nat(5), (list, some, others, more) => {
