@@ -40,7 +40,7 @@ interface Move {
  * @throws {StoreError} REFUSED if something was started or changed meanwhile: nothing was changed then
  */
 export async function takeBack(context: Context, states: ReadonlyMap<Lineage, ContainerState>): Promise<void> {
-  const { store, command } = context;
+  const { store } = context;
   const lineages = [...states.keys()];
   const inPlace = lineages.filter(({ now, then }) => isContainer(now) && isContainer(then) && now.name === then.name);
   const others = lineages.filter((lineage) => !inPlace.includes(lineage));
@@ -71,7 +71,7 @@ export async function takeBack(context: Context, states: ReadonlyMap<Lineage, Co
   }
   const record = async (changes: readonly RefChange[]): Promise<void> => {
     await throughStagings(context, moves, async () => {
-      await store.change(command, [...rows.values(), ...changes]);
+      await store.change(context, [...rows.values(), ...changes]);
     });
   };
   const withAll = inPlace.reduceRight(
@@ -161,7 +161,7 @@ function makeAgain(staging: Staging | undefined, { then, files }: Move): void {
   });
   for (const { name, mode, bytes } of files) {
     const path = Buffer.concat([Buffer.from(`${staging.directory}/${then.name}/`), Buffer.from(name, "latin1")]);
-    writeFileSync(path, bytes);
+    writeFileSync(path, bytes, { mode: 0o600 });
     chmodSync(path, mode);
   }
 }
