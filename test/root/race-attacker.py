@@ -22,13 +22,15 @@ def quietly(call, *args):
 
 
 def swap(path, target):
-    """For a moment there is a symlink in the place of what is at `path`."""
+    """For a moment there is a symlink in the place of what is at `path`, or a fifo that nobody writes to."""
     aside = path + ".aside"
     quietly(os.rename, path, aside)
-    quietly(os.symlink, target, path)
+    if random.random() < 0.8:
+        quietly(os.symlink, target, path)
+    else:
+        quietly(os.mkfifo, path)
     time.sleep(random.random() * WINDOW)
-    if os.path.islink(path):
-        quietly(os.unlink, path)
+    quietly(os.unlink, path)
     quietly(os.rename, aside, path)
 
 
