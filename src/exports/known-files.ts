@@ -120,8 +120,8 @@ export class ClonedFiles implements FilesAtHand, Disposable {
 export function canClone(directory: string): boolean {
   using parent = DirectoryHandle.open(directory);
   const [from, to] = [hiddenName(), hiddenName()];
+  const fd = parent.create(from, 0o600);
   try {
-    const fd = parent.create(from, 0o600);
     try {
       writeSync(fd, "x");
     } finally {
