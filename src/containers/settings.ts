@@ -15,7 +15,7 @@ export const SETTINGS = {
 } as const;
 export type Setting = keyof typeof SETTINGS;
 /** What a store keeps of itself in the same way. */
-export type Note = "gc.last";
+export type Note = "gc.last" | "gc.waiting";
 
 /** A store's settings. */
 export class Settings {

@@ -3,6 +3,7 @@ import type { SweptChunks } from "../chunks/chunk-sweep.ts";
 import type { Swept } from "../chunks/node-store.ts";
 import type { Marker } from "../containers/marker.ts";
 import { StoreError } from "../errors.ts";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { exportsNamedIn } from "./foreign.ts";
 import { directoryOf } from "./lxc-host.ts";
@@ -52,31 +53,49 @@ export async function gc(context: Context, params: GcParams = {}): Promise<Colle
   const since = new Date(Date.now() - graceMs).toISOString();
   if (!dryRun) await sweepTemporaries(context);
   const { removed } = await sweepExports(context, { ...(params.grace !== undefined && { graceMs }), dryRun });
-  return await store.collect(async (marker) => {
-    await markAll(context, marker, { since, withoutExports: new Set(removed) });
-    const options = { dryRun, signal };
-    const historyEntries = await store.refs.dropHistory(since, options);
-    context.onProgress?.({ phase: "sweeping", entries: 0, bytes: 0 });
-    const chunks = await store.chunks.sweep((digest) => marker.hasChunk(digest), options);
-    const nodes = await store.nodes.sweep((digest) => marker.hasNode(digest), options);
-    const layers = await store.refs.sweepLayers((digest) => marker.hasLayer(digest), options);
-    for (const [kind, { count, kept }] of [
-      ["chunk", chunks],
-      ["node", nodes],
-    ] as const)
-      if (!dryRun && count > 0) await store.compactRecords(kind, count + kept, signal);
-    if (!dryRun) await store.settings.set("gc.last", `${new Date().toISOString()} ${storeBytes(store)}`);
-    return {
-      skipped: false,
-      graceSeconds: graceMs / 1000,
-      historyEntries,
-      exports: removed.length,
-      layers,
-      nodes,
-      chunks,
-      freedBytes: nodes.bytes + chunks.bytes,
-    };
-  });
+  const collect = (): Promise<Collected> =>
+    store.collect(async (marker) => {
+      await markAll(context, marker, { since, withoutExports: new Set(removed) });
+      const options = { dryRun, signal };
+      const historyEntries = await store.refs.dropHistory(since, options);
+      context.onProgress?.({ phase: "sweeping", entries: 0, bytes: 0 });
+      const chunks = await store.chunks.sweep((digest) => marker.hasChunk(digest), options);
+      const nodes = await store.nodes.sweep((digest) => marker.hasNode(digest), options);
+      const layers = await store.refs.sweepLayers((digest) => marker.hasLayer(digest), options);
+      if (!dryRun) await compactRecords(context, { chunk: chunks, node: nodes });
+      if (!dryRun) await store.settings.set("gc.last", `${new Date().toISOString()} ${storeBytes(store)}`);
+      return {
+        skipped: false,
+        graceSeconds: graceMs / 1000,
+        historyEntries,
+        exports: removed.length,
+        layers,
+        nodes,
+        chunks,
+        freedBytes: nodes.bytes + chunks.bytes,
+      };
+    });
+  return await aside(context, collect);
+}
+
+/**
+ * To give back the room of their records all of a kind are rewritten: where few of them went, that waits until more have. What waits is
+ * noted, or many small collections would never do it.
+ */
+async function compactRecords(
+  { store, signal }: Context,
+  swept: Readonly<Record<"chunk" | "node", Swept>>,
+): Promise<void> {
+  const noted = store.settings.find("gc.waiting")?.split(" ").map(Number) ?? [];
+  const waiting: number[] = [];
+  for (const [i, kind] of (["chunk", "node"] as const).entries()) {
+    const { count, kept } = swept[kind];
+    const dead = count + (noted[i] ?? 0);
+    const isDue = dead > 0 && dead * LEAST_DEAD_RECORDS >= kept;
+    if (isDue) await store.compactRecords(kind, dead + kept, signal);
+    waiting.push(isDue ? 0 : dead);
+  }
+  await store.settings.set("gc.waiting", waiting.join(" "));
 }
 
 /** What killed processes were writing beside containers' configs. */
@@ -126,6 +145,8 @@ const NOTHING: Collected = {
   chunks: { ...NONE_SWEPT, values: 0, movedBytes: 0 },
   freedBytes: 0,
 };
+/** One of so many that are left. */
+const LEAST_DEAD_RECORDS = 8;
 const DAY_MS = 24 * 3600 * 1000;
 const LEAST_GROWTH_BYTES = 64 << 20;
 const DEFAULT_GRACE = "14d";
