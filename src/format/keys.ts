@@ -1,3 +1,4 @@
+import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { DIGEST_BYTES, digestToBytes } from "../model/digest.ts";
 
@@ -72,9 +73,22 @@ export function idKey(id: number): Buffer {
   return key;
 }
 
+/** @throws {StoreError} FORMAT_INVALID for a key that nobody made of an id */
 export function idOfKey(key: Uint8Array, offset = 0): number {
-  return Number(new DataView(key.buffer, key.byteOffset + offset, 8).getBigUint64(0));
+  const id = findId(key, offset);
+  if (id !== undefined) return id;
+  const shown = Buffer.from(key.subarray(0, SHOWN_KEY_BYTES)).toString("hex");
+  throw new StoreError("FORMAT_INVALID", { record: `key ${shown}`, reason: "has no number that a key may have" });
 }
+
+/** @returns undefined if the key is too short, or its number above 2^53 - 1 */
+export function findId(key: Uint8Array, offset: number): number | undefined {
+  if (key.length < offset + 8) return undefined;
+  const id = Number(new DataView(key.buffer, key.byteOffset + offset, 8).getBigUint64(0));
+  return Number.isSafeInteger(id) ? id : undefined;
+}
+
+const SHOWN_KEY_BYTES = 32;
 
 /** Bounds of all keys of one kind: `gte` included, `lt` not. */
 export function kindRange(kind: Kind): { gte: Buffer; lt: Buffer } {

@@ -4,7 +4,7 @@ import { byteString } from "../model/name.ts";
 import type { TreePath } from "../model/name.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import type { Node } from "../model/node.ts";
-import { idOfKey } from "./keys.ts";
+import { findId } from "./keys.ts";
 import { decodeNode, encodeNode, TupleReader } from "./node.ts";
 import { openRecord, sealRecord } from "./record.ts";
 
@@ -44,9 +44,7 @@ export function numberKey(kind: keyof typeof UPPER_KIND, ...numbers: readonly nu
 
 /** Number `i` of a key. NaN if there is none. */
 export function numberOfKey(key: Uint8Array, i: number): number {
-  const at = 1 + 8 * i;
-  const number = key.length < at + 8 ? Number.NaN : idOfKey(key, at);
-  return Number.isSafeInteger(number) ? number : Number.NaN;
+  return findId(key, 1 + 8 * i) ?? Number.NaN;
 }
 
 /** Bounds of all keys that begin with `prefix`, whose last byte is not 0xff. */

@@ -10,9 +10,10 @@ export function parseDigest(text: string): Digest | undefined {
   return /^[0-9a-f]{64}$/.test(text) ? (text as Digest) : undefined;
 }
 
-/** The digest in these 32 bytes. */
+/** The digest in the first 32 bytes. Of fewer, as a key may have them that nobody of us made, what nothing has for a digest. */
 export function digestFromBytes(bytes: Uint8Array): Digest {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, DIGEST_BYTES);
+  const length = Math.min(bytes.length, DIGEST_BYTES);
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, length);
   return buffer.toString("hex", 0, DIGEST_BYTES) as Digest;
 }
 

@@ -185,3 +185,8 @@ test("keys: ids come back and sort as numbers; each kind's keys are in its range
       assert.equal(Buffer.compare(bytes, gte) >= 0 && Buffer.compare(bytes, lt) < 0, other === kind);
   }
 });
+
+test("keys: what nobody made of an id is refused by a code, wherever it stands", () => {
+  for (const hex of ["", "68", "6801", "68ffffffffffffffff", "680020000000000000"])
+    assert.throws(() => idOfKey(Buffer.from(hex, "hex"), 1), { code: "FORMAT_INVALID" }, hex);
+});
