@@ -25,6 +25,7 @@ import { settleToCopy } from "./capture-running.ts";
 import { makeCopies } from "./copy-clones.ts";
 import { expiryOf, sweepAllEphemeral, sweepNames } from "./ephemeral.ts";
 import { standsOn } from "./standing.ts";
+import { requireWhole } from "./whole-tree.ts";
 import { parseSnapshotName, snapshotOrigin, snapshotOwner } from "./snapshots.ts";
 
 export interface CloneParams extends LxcParams {
@@ -124,6 +125,7 @@ function refuseForCopies({ ephemeral = false, labels = {}, expires }: CloneParam
 export async function resolveOriginal(context: Context, text: string, allowRunning: boolean): Promise<Resolved> {
   await settlePast(context, text);
   const original = await resolveRef(context.store, text);
+  await requireWhole(context, text, original);
   if (original.kind !== "container") return original;
   const { name } = original;
   const ref = await settleToCopy(context, name, original.ref, allowRunning);

@@ -19,6 +19,7 @@ import { findOver } from "./ephemeral.ts";
 import { settle, settleDirectory, settledRef, settleReadable } from "./settle.ts";
 import { sweepExports } from "./sweep-exports.ts";
 import { refuseStarted, renamedSnapshots, takeAway } from "./take-away.ts";
+import { requireWhole } from "./whole-tree.ts";
 
 export interface TagParams {
   readonly ref: string;
@@ -36,6 +37,7 @@ export async function tag(
   const { ref, name, replace = false } = params;
   const before = replaceable(store, name, replace);
   const found = await settledRef(context, ref);
+  await requireWhole(context, ref, found);
   const layers: Layer[] = [];
   let after: LayerRef;
   // A pin is the name's, not the layer's.
