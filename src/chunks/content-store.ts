@@ -1,5 +1,6 @@
 import { isStoreError, StoreError } from "../errors.ts";
 import { decodeContentPage } from "../format/pages.ts";
+import type { Frame, FrameReader } from "../format/chunk-value.ts";
 import type { ContentReader, ContentWriter } from "../model/change.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES, PAGE_REFS } from "../model/node.ts";
@@ -9,7 +10,7 @@ import { BlockWriter, isZero, pageLevels, PageWriter } from "./content-writer.ts
 import type { NodeStore } from "./node-store.ts";
 
 /** Files' bytes, as chunks and the pages that list them. */
-export class ContentStore implements ContentReader {
+export class ContentStore implements ContentReader, FrameReader {
   readonly #chunks: ChunkStore;
   readonly #nodes: NodeStore;
 
@@ -56,6 +57,7 @@ export class ContentStore implements ContentReader {
     const blocks = Math.ceil(content.size / BLOCK_BYTES);
     const level = pageLevels(blocks);
     const root: Span = { ref: content.root, first: 0, blocks };
+    const room = blocks > 1 ? new Uint8Array(BLOCK_BYTES) : undefined;
     let zeros = 0;
     for (const { ref, first, blocks: count } of this.#spans(root, level, start / BLOCK_BYTES, stop / BLOCK_BYTES)) {
       const at = first * BLOCK_BYTES;
@@ -67,13 +69,29 @@ export class ContentStore implements ContentReader {
       }
       if (zeros > 0) yield zeros;
       zeros = 0;
-      const bytes = this.#chunks.get(ref);
-      if (bytes.length !== length)
-        throw new StoreError("FORMAT_INVALID", {
-          record: `chunk ${ref}`,
-          reason: `has ${bytes.length} bytes where ${length} should be`,
-        });
+      const bytes = this.#chunks.get(ref, room?.subarray(0, length));
+      if (bytes.length !== length) throw misfit(ref, bytes.length, length);
       yield bytes.subarray(from, to);
+    }
+    if (zeros > 0) yield zeros;
+  }
+
+  *frames({ size, root: ref }: Content): Generator<Frame | number> {
+    const blocks = Math.ceil(size / BLOCK_BYTES);
+    if (blocks === 0) return;
+    let zeros = 0;
+    for (const span of this.#spans({ ref, first: 0, blocks }, pageLevels(blocks), 0, blocks)) {
+      const at = span.first * BLOCK_BYTES;
+      const length = Math.min(span.blocks * BLOCK_BYTES, size - at);
+      if (span.ref === null) {
+        zeros += length;
+        continue;
+      }
+      if (zeros > 0) yield zeros;
+      zeros = 0;
+      const frame = this.#chunks.unprovenFrame(span.ref);
+      if (frame.plainBytes !== length) throw misfit(span.ref, frame.plainBytes, length);
+      yield frame;
     }
     if (zeros > 0) yield zeros;
   }
@@ -138,6 +156,11 @@ export class ContentStore implements ContentReader {
       yield* this.#spans(below, level - 1, from, to);
     }
   }
+}
+
+function misfit(digest: Digest, found: number, wanted: number): StoreError {
+  const reason = `has ${found} bytes where ${wanted} should be`;
+  return new StoreError("FORMAT_INVALID", { record: `chunk ${digest}`, reason });
 }
 
 export type ChangedBlock = readonly [block: number, bytes: Uint8Array | null];

@@ -1,4 +1,4 @@
-import type { ContentReader } from "../model/change.ts";
+import type { FrameReader } from "../format/chunk-value.ts";
 import type { Digest } from "../model/digest.ts";
 import type { IdMap } from "../model/id-map.ts";
 import { writeDelta } from "../sinks/delta.ts";
@@ -21,7 +21,7 @@ export interface ExportOf {
 /** Writes what an export holds to a new directory. */
 export async function writeExport(
   trees: TreeStore,
-  content: ContentReader,
+  content: FrameReader,
   { key, over, idMap }: ExportOf,
   target: string,
   options: TreeWriterOptions,

@@ -3,7 +3,9 @@ import { readRows } from "../chunks/chunk-check.ts";
 import { plainOf, requireDigest } from "../sys/chunk-frames.ts";
 import { NEXT_ID_KEY, reserveIds, safeNextId } from "../chunks/value-ids.ts";
 import { setDeadBytes } from "../chunks/value-ledger.ts";
-import { encodeNameRef } from "../containers/records.ts";
+import { encodeHistoryEntry, encodeNameRef } from "../containers/records.ts";
+import type { RefChange } from "../containers/records.ts";
+import { timestamp } from "../containers/refs.ts";
 import { isStoreError, StoreError } from "../errors.ts";
 import { partsOfKey } from "../exports/export-key.ts";
 import { encodePlace } from "../format/chunk-value.ts";
@@ -56,10 +58,15 @@ export async function fsck(context: Context, params: FsckParams = {}): Promise<F
     for (const source of sources) await source[Symbol.asyncDispose]();
   }
   const left = await inspect(context, params);
-  const asides = context.store.damage.flatMap(({ aside }) => aside ?? []);
-  // Whatever was moved aside is kept while there is anything that it could be needed for.
-  if (left.damage.length === 0) for (const aside of asides) rmSync(aside, { recursive: true, force: true });
-  return resultOf(left, mending.repaired, [...(left.damage.length === 0 ? [] : asides), ...mending.kept]);
+  const kept = [...mending.kept];
+  for (const { aside, isWhole, file } of context.store.damage) {
+    if (aside === undefined) continue;
+    // Chunks prove whether all is there. What was lost of other records with a table or a log nobody can tell.
+    const isDone = left.damage.length === 0 && (isWhole || file === context.store.paths.chunks);
+    if (isDone) rmSync(aside, { recursive: true, force: true });
+    else kept.push(aside);
+  }
+  return resultOf(left, mending.repaired, kept);
 }
 
 function resultOf(inspection: Inspection, repaired: readonly string[], kept: readonly string[]): Fscked {
@@ -91,8 +98,11 @@ class Mending {
 
   /** Counters, names, history, settings. */
   async #mendRecords(): Promise<void> {
-    for (const record of this.#found.records.damaged) {
-      const operation = await this.#operationFor(record);
+    const { damaged, untold } = this.#found.records;
+    const lastEntry = damaged.findLast(({ kind, value }) => kind === "history" && value !== null);
+    for (const record of damaged) {
+      const changes = record === lastEntry ? untold : [];
+      const operation = record.kind === "history" ? historyFor(record, changes) : await this.#operationFor(record);
       if (operation === undefined) continue;
       this.#keep(record);
       await this.#write([operation]);
@@ -112,9 +122,9 @@ class Mending {
       case "setting":
         if (Buffer.compare(key, NEXT_ID_KEY) === 0) return reserveIds(await safeNextId(chunks, meta));
         return { type: "del", key };
-      case "history":
       case "value":
         return value === null ? undefined : { type: "del", key };
+      case "history":
       case "chunk":
       case "node":
       case "layer":
@@ -244,6 +254,17 @@ class Mending {
     appendFileSync(file, `${JSON.stringify({ ...row, ...bytes })}\n`, { mode: 0o600 });
     if (!this.kept.includes(file)) this.kept.push(file);
   }
+}
+
+/**
+ * An entry in the place of one that cannot be read: without it the history would tell something wrong of the names that it changed.
+ *
+ * @param untold what is known of what was in it
+ */
+function historyFor({ key, value }: DamagedRecord, untold: readonly RefChange[]): Operation | undefined {
+  if (value === null) return undefined;
+  const entry = { time: timestamp(), command: "(an entry that was damaged)", changes: untold };
+  return { type: "put", key, value: sealRecord(key, encodeHistoryEntry(entry)) };
 }
 
 function wantedIn({ chunks, search, badLayers }: Inspection): Wanted {

@@ -1,4 +1,5 @@
-import type { Change, ContentReader } from "../model/change.ts";
+import type { FrameReader } from "../format/chunk-value.ts";
+import type { Change } from "../model/change.ts";
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { shiftedOut } from "../format/shift-ids.ts";
 import type { IdMap } from "../model/id-map.ts";
@@ -26,16 +27,16 @@ export interface DeltaOptions extends TreeWriterOptions {
 export async function writeDelta(
   target: string,
   changes: Iterable<Change>,
-  content: ContentReader,
+  content: FrameReader,
   options: DeltaOptions = {},
 ): Promise<Written> {
   const rules = { asUser: false, overlay: options.dialect ?? "trusted" };
-  using writer = TreeWriter.make(target, content, rules, options);
+  await using writer = TreeWriter.make(target, content, rules, options);
   const { idMap } = options;
   for (const { path, before, after, link } of idMap ? shiftedOut(changes, idMap, writer.lose) : changes) {
     const made = after !== undefined && (await writer.put(path, after, link));
     // Where a loss leaves a gap, what was there before must not show.
     if (!made && before !== undefined) await writer.hide(path);
   }
-  return writer.finish();
+  return await writer.finish();
 }

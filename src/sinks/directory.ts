@@ -1,6 +1,7 @@
 import type { Dialect } from "../format/overlay-xattrs.ts";
 import { shiftedOut } from "../format/shift-ids.ts";
-import type { Change, ContentReader } from "../model/change.ts";
+import type { FrameReader } from "../format/chunk-value.ts";
+import type { Change } from "../model/change.ts";
 import type { IdMap } from "../model/id-map.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import type { TreeWriterOptions } from "./tree-writer.ts";
@@ -31,14 +32,14 @@ export interface WriteOptions extends TreeWriterOptions {
 export async function writeDirectory(
   target: string,
   changes: Iterable<Change>,
-  content: ContentReader,
+  content: FrameReader,
   options: WriteOptions = {},
 ): Promise<Written> {
   const { asUser = false, lower, idMap } = options;
-  using writer = TreeWriter.make(target, content, { asUser, overlay: lower }, options);
+  await using writer = TreeWriter.make(target, content, { asUser, overlay: lower }, options);
   for (const { path, after, link } of idMap ? shiftedOut(changes, idMap, writer.lose) : changes) {
     if (after === undefined) throw new Error(`${path} is removed from nothing`);
     await writer.put(path, after, link);
   }
-  return writer.finish();
+  return await writer.finish();
 }

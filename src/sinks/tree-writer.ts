@@ -276,9 +276,7 @@ export class TreeWriter implements AsyncDisposable {
       });
       return;
     }
-    const open = this.#open.at(-1)!;
-    open.handle ??= directory.duplicate();
-    await this.#jobs.add(open, name, path, node);
+    await this.#jobs.add(this.#open.at(-1)!, directory, name, path, node);
     this.#turns.bytes += node.content.size;
   }
 

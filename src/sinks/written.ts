@@ -41,6 +41,16 @@ export class LossTally {
     loss.examples.push(detail === undefined ? shown : `${shown} (${displayName(detail)})`);
   }
 
+  /** Adds what another one counted. */
+  merge(losses: Losses): void {
+    for (const { kind, count, examples } of losses) {
+      let loss = this.#losses.get(kind);
+      if (loss === undefined) this.#losses.set(kind, (loss = { kind, count: 0, examples: [] }));
+      loss.count += count;
+      loss.examples.push(...examples.slice(0, MAX_EXAMPLES - loss.examples.length));
+    }
+  }
+
   get list(): Losses {
     return [...this.#losses.values()];
   }

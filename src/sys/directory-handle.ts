@@ -56,6 +56,16 @@ export class DirectoryHandle implements Disposable {
     return this.#fd;
   }
 
+  /** One for an fd that is another's, who closes it. */
+  static borrow(fd: number): DirectoryHandle {
+    return new DirectoryHandle(fd);
+  }
+
+  /** Another handle on the same directory. */
+  duplicate(): DirectoryHandle {
+    return new DirectoryHandle(this.#checked(libc().fcntl(this.#fd, F_DUPFD_CLOEXEC, 0), "fcntl"));
+  }
+
   openDirectory(name: string): DirectoryHandle {
     const fd = openReading(this.#fd, component(name, "open"), OPEN_DIRECTORY | constants.O_NOFOLLOW);
     return new DirectoryHandle(this.#checked(fd, "open", name));
@@ -250,6 +260,7 @@ const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | O_CLOEXEC;
 const TARGET_MAX_BYTES = 4096;
 let target: FixedMemory | undefined;
+const F_DUPFD_CLOEXEC = 1030;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 /** No fd, and not AT_FDCWD: calls with it fail with EBADF. */

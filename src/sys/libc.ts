@@ -35,12 +35,13 @@ export interface Libc {
   fsync(fd: number): number;
   syncfs(fd: number): number;
   flock(fd: number, operation: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
   ioctl(fd: number, request: number, argument: Pointer | number): number;
   mount(source: Pointer, target: Pointer, type: Pointer, flags: number, data: Pointer): number;
   umount2(target: Pointer, flags: number): number;
 }
 
-// The variadic ones (openat, ioctl) take their last argument in a register, as a fixed one, on x86-64, arm64 and riscv64.
+// The variadic ones (openat, ioctl, fcntl) take their last argument in a register, as a fixed one, on x86-64, arm64 and riscv64.
 const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   openat: "int openat(int, void *, int, uint32_t)",
   close: "int close(int)",
@@ -72,6 +73,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   fsync: "int fsync(int)",
   syncfs: "int syncfs(int)",
   flock: "int flock(int, int)",
+  fcntl: "int fcntl(int, int, long)",
   ioctl: "int ioctl(int, unsigned long, void *)",
   mount: "int mount(void *, void *, void *, unsigned long, void *)",
   umount2: "int umount2(void *, int)",

@@ -4,7 +4,7 @@ import { CODEC } from "../format/chunk-value.ts";
 import type { Frame } from "../format/chunk-value.ts";
 import type { Digest } from "../model/digest.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
-import { decompress } from "../sys/zstd.ts";
+import { decompress } from "./zstd.ts";
 
 /** @throws {StoreError} CHUNK_CORRUPT */
 export function requireDigest(plain: Uint8Array, digest: Digest): void {
@@ -24,7 +24,11 @@ export function plainOf(
   digest: Digest,
   room: Uint8Array | undefined,
 ): Uint8Array {
-  if (codec === CODEC.raw) return stored;
+  if (codec === CODEC.raw) {
+    if (stored.length !== plainBytes)
+      throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${stored.length} bytes` });
+    return stored;
+  }
   // What is no chunk must not make us take its room.
   if (plainBytes > BLOCK_BYTES) throw new StoreError("CHUNK_CORRUPT", { digest, actual: `${plainBytes} bytes` });
   try {
