@@ -8,6 +8,8 @@ const CLI = fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url));
 
 export interface Measured {
   readonly seconds: number;
+  /** Of the process and those it waited for, on all cores. */
+  readonly cpuSeconds: number;
   readonly peakRssBytes: number;
 }
 
@@ -19,10 +21,10 @@ export async function benchDirectory(megabytes: number): Promise<AsyncDisposable
 /** Runs a command to its end as a process of its own. Its peak is that of the largest process it waited for. */
 export function measure(program: string, args: readonly string[], allowed: readonly number[] = [0]): Measured {
   const { status, stderr } = spawnSync("python3", ["-c", MEASURE, program, ...args], { encoding: "utf8" });
-  const said = /^(\d+) ([0-9.]+) (\d+)$/m.exec(stderr.split("\n").at(-2) ?? "");
+  const said = /^(\d+) ([0-9.]+) ([0-9.]+) (\d+)$/m.exec(stderr.split("\n").at(-2) ?? "");
   if (status !== 0 || said === null || !allowed.includes(Number(said[1])))
     throw new Error(`${program} ${args.join(" ")}: ${stderr}`);
-  return { seconds: Number(said[2]), peakRssBytes: Number(said[3]) * 1024 };
+  return { seconds: Number(said[2]), cpuSeconds: Number(said[3]), peakRssBytes: Number(said[4]) * 1024 };
 }
 
 /** The command as it is built: the loader for TypeScript would cost more than most commands. */
@@ -60,5 +62,6 @@ import resource, subprocess, sys, time
 began = time.monotonic()
 code = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode
 took = time.monotonic() - began
-print(code, "%.3f" % took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(code, "%.3f" % took, "%.3f" % (used.ru_utime + used.ru_stime), used.ru_maxrss, file=sys.stderr)
 `;

@@ -13,6 +13,7 @@ const RECIPES = {
   bookworm: { suite: "bookworm", include: ["systemd-sysv", "iproute2", "openssh-server"] },
   /** The smallest that has apt. */
   trixie: { suite: "trixie", include: [] },
+  "bookworm-minbase": { suite: "bookworm", include: [] },
   "bookworm-large": {
     suite: "bookworm",
     include: ["systemd-sysv", "iproute2", "openssh-server", "nginx", "python3", "postgresql"],
