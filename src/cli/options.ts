@@ -162,5 +162,7 @@ export function parseLabels(labels: readonly string[]): Readonly<Record<string, 
 
 /** What a source or a target stands for does not depend on where the command was called: paths become absolute. */
 export function absolutePath(text: string): string {
-  return text === "-" || text.startsWith("oci:") ? text : resolve(text);
+  if (text === "-") return text;
+  const [, layout, tag = ""] = /^oci:([^:]+)(:.+)?$/s.exec(text) ?? [];
+  return layout === undefined ? resolve(text) : `oci:${resolve(layout)}${tag}`;
 }

@@ -7,6 +7,7 @@ import { sentTrees } from "../transfer/send-note.ts";
 import type { Sent } from "../transfer/send-note.ts";
 import { TreeCopier } from "../transfer/tree-copier.ts";
 import type { CopiedObjects } from "../transfer/tree-copier.ts";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { gatherSent } from "./gather-sent.ts";
 import type { WhatToSend } from "./gather-sent.ts";
@@ -45,6 +46,7 @@ export async function copy(context: Context, params: CopyParams): Promise<Copied
       hint: "delta0 tag gives a state one more name",
     });
   const sent: Sent = { bases: [], ...(await gatherSent(context, params)) };
+  for (const tree of sentTrees(sent).keys()) context.store.trees.tree(tree);
   await using target = await Store.open(to, {
     create: true,
     command: context.command,
@@ -57,7 +59,7 @@ export async function copy(context: Context, params: CopyParams): Promise<Copied
   const arrivals = planArrivals(target, sent.items, params);
   const before = target.chunks.stats();
   const holdings = await Holdings.of(target);
-  const objects = await copyTrees(context, target, { sent, arrivals, holdings });
+  const objects = await aside(context, () => copyTrees(context, target, { sent, arrivals, holdings }));
   const copied = await takeIn(there, arrivals, sent, holdings, params);
   const newBytes = target.chunks.stats().newStoredBytes - before.newStoredBytes;
   return { to: target.paths.directory, copied, layers: sent.layers.length, ...objects, newBytes };
@@ -93,7 +95,6 @@ async function copyTrees(
   const like = replaced.filter((tree) => holdings.claimTree(tree)).slice(0, MOST_LIKE);
   for (const [tree, from] of sentTrees(sent)) {
     if (holdings.claimTree(tree)) continue;
-    store.trees.tree(tree);
     await copier.copy(tree, from === undefined ? like : [from, ...like], () => (turns.due ? turns.rest() : undefined));
   }
   return copier.copied;

@@ -2,11 +2,13 @@ import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { Turns } from "../sinks/turns.ts";
 import { ByteReader } from "../sources/byte-reader.ts";
+import type { Store } from "../store.ts";
 import { ObjectReceiver } from "../transfer/objects.ts";
 import { damaged, PACKET, PacketReader } from "../transfer/packets.ts";
 import { decodeSent, sentTrees } from "../transfer/send-note.ts";
 import type { Sent, SentBase } from "../transfer/send-note.ts";
 import { TreeCheck } from "../transfer/tree-check.ts";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { Holdings } from "./holdings.ts";
 import { requireRoom } from "./room.ts";
@@ -66,37 +68,51 @@ async function receiveAll(
   params: ReceiveParams,
 ): Promise<{ readonly sent: Sent; readonly received: TakenIn[] }> {
   const { store, signal, onProgress } = context;
-  const packets = await PacketReader.open(bytes);
-  const first = await packets.next();
-  if (first.kind !== PACKET.note) throw damaged(first.at);
-  const sent = decodeSent(first.payload);
-  requireSnapshotNames(sent.items);
+  // Whoever sends may take his time, even to begin.
+  const { packets, sent } = await aside(context, () => readNote(bytes));
   const arrivals = planArrivals(store, sent.items, params);
   const turns = new Turns({
     signal,
     onProgress: ({ entries, bytes }) => onProgress?.({ phase: "receiving", entries, bytes }),
   });
-  const rest = (): Promise<void> | undefined => (turns.due ? turns.rest() : undefined);
   const holdings = await Holdings.of(store);
-  const bases = await requireBases(holdings, sent.bases, rest);
+  const bases = await requireBases(holdings, sent.bases, () => restOf(turns));
 
+  const trees = sentTrees(sent);
+  // What is there now is kept from now on, whatever becomes of its names meanwhile.
+  const fresh = [...trees].filter(([tree]) => !holdings.claimTree(tree));
+  await aside(context, async () => {
+    await takeObjects(store, packets, bytes, turns);
+    const check = new TreeCheck(store);
+    for (const [tree, from] of fresh)
+      await check.require(tree, [...(from === undefined ? [] : [from]), ...bases], () => restOf(turns));
+  });
+  return { sent, received: await takeIn(context, arrivals, sent, holdings, params) };
+}
+
+async function readNote(bytes: ByteReader): Promise<{ packets: PacketReader; sent: Sent }> {
+  const packets = await PacketReader.open(bytes);
+  const { kind, payload, at } = await packets.next();
+  if (kind !== PACKET.note) throw damaged(at);
+  const sent = decodeSent(payload);
+  requireSnapshotNames(sent.items);
+  return { packets, sent };
+}
+
+/** Takes all that follows, to the end of the stream. */
+async function takeObjects(store: Store, packets: PacketReader, bytes: ByteReader, turns: Turns): Promise<void> {
   const receiver = new ObjectReceiver(store, () => store.flush());
-  for (let packet = await packets.next(); ; packet = await packets.next()) {
-    if (packet.kind === PACKET.end) {
-      if ((await bytes.take(1)).length > 0) throw damaged(packet.at);
-      break;
-    }
+  for (let packet = await packets.next(); packet.kind !== PACKET.end; packet = await packets.next()) {
     await receiver.take(packet);
     turns.entries++;
     turns.bytes = bytes.position;
-    await rest();
+    await restOf(turns);
   }
-  const check = new TreeCheck(store);
-  for (const [tree, from] of sentTrees(sent)) {
-    if (holdings.claimTree(tree)) continue;
-    await check.require(tree, [...(from === undefined ? [] : [from]), ...bases], rest);
-  }
-  return { sent, received: await takeIn(context, arrivals, sent, holdings, params) };
+  if ((await bytes.take(1)).length > 0) throw damaged(bytes.position);
+}
+
+function restOf(turns: Turns): Promise<void> | undefined {
+  return turns.due ? turns.rest() : undefined;
 }
 
 /**

@@ -6,6 +6,7 @@ import type { SentObjects } from "../transfer/objects.ts";
 import { PACKET, PacketWriter } from "../transfer/packets.ts";
 import { encodeSent, sentTrees } from "../transfer/send-note.ts";
 import type { Sent, SentBase } from "../transfer/send-note.ts";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { makeInPlace } from "./export-place.ts";
 import { findBase, gatherSent } from "./gather-sent.ts";
@@ -39,7 +40,9 @@ export async function send(context: Context, params: SendParams): Promise<SentSt
   const bases: SentBase[] = [];
   for (const ref of new Set(have)) bases.push(await findBase(context, ref));
   const sent: Sent = { bases, ...(await gatherSent(context, params)) };
-  const write = (to: (bytes: Uint8Array) => Promise<void>): Promise<SentStream> => writeSent(context, sent, file, to);
+  for (const tree of [...bases.flatMap(({ trees }) => trees), ...sentTrees(sent).keys()]) store.trees.tree(tree);
+  const write = (to: (bytes: Uint8Array) => Promise<void>): Promise<SentStream> =>
+    aside(context, () => writeSent(context, sent, file, to));
   if (file === "-") {
     if (output === undefined) throw new StoreError("USAGE", { reason: "there is no output to write to" });
     return await write(output);
@@ -73,14 +76,10 @@ async function writeSent(
     onProgress: () => onProgress?.({ phase: "sending", entries: sender.sent.objects, bytes: sender.sent.bytes }),
   });
   for (const tree of sent.bases.flatMap(({ trees }) => trees)) {
-    store.trees.tree(tree);
     sender.leaveOut(tree);
     if (turns.due) await turns.rest();
   }
-  for (const tree of sentTrees(sent).keys()) {
-    store.trees.tree(tree);
-    await sender.send(tree, () => (turns.due ? turns.rest() : undefined));
-  }
+  for (const tree of sentTrees(sent).keys()) await sender.send(tree, () => (turns.due ? turns.rest() : undefined));
   await writer.end();
   const names = sent.items.map(({ name }) => name);
   return { names, layers: sent.layers.length, file, ...sender.sent, fileBytes };

@@ -12,7 +12,7 @@ export const exportCommands: readonly Command[] = [
     name: "export",
     args: ["REF", "[TARGET]"],
     nameAt: 0,
-    summary: "write a state out: a directory, FILE.tar, or - for a tar on standard output",
+    summary: "write a state out: a directory, FILE.tar, - for a tar on standard output, or an image, oci:DIR[:TAG]",
     options: [
       { flags: "--as-user", description: "leave out what this user may not make: owners, devices, privileged xattrs" },
       idMapOption("that it gets"),

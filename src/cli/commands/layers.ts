@@ -25,7 +25,8 @@ export const layerCommands: readonly Command[] = [
       ...SOURCE_OPTIONS,
     ],
     long: true,
-    details: "SRC is a directory, a tar (plain, gzip, xz or zstd), or - for a tar on standard input.",
+    details:
+      "SRC is a directory, a tar (plain, gzip, xz or zstd), - for a tar on standard input, or an image, oci:DIR[:TAG] as skopeo writes them.",
     run: importSource,
   },
   {
