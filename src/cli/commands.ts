@@ -39,6 +39,7 @@ const PARTS: readonly Part[] = [
     verbs: ["put", "mkdir", "mv", "ln", "unlink", "chmod", "chown"],
     load: async () => (await import("./commands/change.ts")).changeCommands,
   },
+  { verbs: ["edit"], load: async () => (await import("./commands/edit.ts")).editCommands },
   { verbs: ["xattr"], load: async () => (await import("./commands/xattr.ts")).xattrCommands },
   { verbs: ["rename", "rm"], load: async () => (await import("./commands/names.ts")).nameCommands },
   { verbs: ["reflog", "undo"], load: async () => (await import("./commands/history.ts")).historyCommands },

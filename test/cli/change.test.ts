@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { test } from "node:test";
 import { cliStore, documentOf, failureOf, smallTree } from "../support/cli.ts";
 import type { CliResult, CliStore } from "../support/cli.ts";
@@ -193,4 +194,40 @@ test("cli: what cannot be changed is refused, each in its own words and with its
     assert.equal(result.stdout, "");
   }
   assert.equal(documentOf(await cli.ok("show", "web", "--json"))["digest"], digest);
+});
+
+test("cli: edit puts back what the editor made of a file, and nothing else", async () => {
+  await using cli = await cliContainer();
+  const { ok } = cli;
+  const edit = (editor: string, ...args: string[]): Promise<CliResult> =>
+    cli.delta0(["edit", ...args], { env: { EDITOR: editor, VISUAL: "" } });
+  await ok("chmod", "640", "web:/etc/hosts");
+  const before = (await ok("cat", "web:/etc/hosts")).stdout;
+  const history = (await ok("reflog", "web")).stdout;
+
+  for (const editor of ["true", "touch"]) assert.equal((await edit(editor, "web:/etc/hosts")).code, 0);
+  assert.match((await edit("echo x >>file; false", "web:/etc/hosts")).stderr, /nothing was changed/);
+  assert.equal((await edit("true", "base:/etc/hosts")).code, 2);
+  assert.equal((await edit("true", "web:/none")).code, 4);
+  assert.equal((await edit("", "web:/etc/hosts")).code, 2, "neither a terminal nor an editor");
+  assert.equal((await ok("reflog", "web")).stdout, history);
+
+  assert.match((await edit("sed -i s/localhost/elsewhere/", "web:/etc/hosts")).stdout, /^web:\/etc\/hosts: changed/);
+  assert.equal((await ok("cat", "web:/etc/hosts")).stdout, before.replace("localhost", "elsewhere"));
+  assert.match((await ok("stat", "web:/etc/hosts")).stdout, /0640/);
+  await ok("undo");
+  assert.equal((await ok("cat", "web:/etc/hosts")).stdout, before);
+});
+
+test("cli: what an editor made of a file that was changed meanwhile stays where it is told", async () => {
+  await using cli = await cliContainer();
+  await writeFile(`${cli.path}/other`, "of somebody else\n");
+  const script = `${cli.path}/editor`;
+  const meanwhile = `eval "$DELTA0 -q put -T ${cli.path}/other web:/etc/hosts"`;
+  await writeFile(script, `#!/bin/sh\n${meanwhile} && echo mine >"$1"\n`, { mode: 0o755 });
+  const { code, stderr } = await cli.delta0(["edit", "web:/etc/hosts"], { env: { EDITOR: script, VISUAL: "" } });
+  assert.equal(code, 6, stderr);
+  const [, kept = ""] = /what you wrote is in (\S+)/.exec(stderr) ?? [];
+  assert.equal(await readFile(kept, "utf8"), "mine\n");
+  await rm(dirname(kept), { recursive: true });
 });
