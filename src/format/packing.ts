@@ -32,7 +32,7 @@ export function unpack(bytes: Uint8Array, record: string): unknown {
 }
 
 /** Of all lists of a record together. A byte of it can be an array that takes 40 of memory: nobody knows who wrote it. */
-export const MAX_ELEMENTS: number = 1 << 22;
+export const MAX_ELEMENTS: number = 1 << 21;
 /** Of a list's elements, made at once. */
 const MAX_ROOM = 64;
 /** Deeper than any record is. */
