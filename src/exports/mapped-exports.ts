@@ -1,9 +1,10 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, readdirSync } from "node:fs";
 import { basename } from "node:path";
 import { asStoreError } from "../errors.ts";
 import { rootOf } from "../model/id-map.ts";
 import type { IdMap } from "../model/id-map.ts";
 import type { StorePaths } from "../store-paths.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 
 /**
  * Makes the directory for the exports of one id map, and lets the root of containers with that map get to it.
@@ -33,7 +34,7 @@ export function openMappedExports(paths: StorePaths, directory: string, idMap: I
 const PASSED_BY_ALL = 0o011;
 
 function makeDirectory(path: string, mode: number): void {
-  mkdirSync(path, { recursive: true });
+  makeDirectories(path);
   chmodSync(path, mode);
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
@@ -21,11 +21,24 @@ export function beginPartial(registry: string, directory: string): Partial {
   const id = randomBytes(8).toString("hex");
   const path = `${directory}/${PREFIX}${id}`;
   const registration = `${registry}/${id}`;
-  mkdirSync(registry, { recursive: true, mode: 0o700 });
   // Before there is anything that could be lost sight of.
-  symlinkSync(path, registration);
-  syncPath(registry);
-  return { path, [Symbol.dispose]: () => remove(registration) };
+  const isRegistered = register(registry, registration, path);
+  return { path, [Symbol.dispose]: () => (isRegistered ? remove(registration) : removePartial(path)) };
+}
+
+/** @returns false where the store cannot be written to: whoever rescues what is in it does without */
+function register(registry: string, registration: string, path: string): boolean {
+  try {
+    // Not with its parents, which are there: of those node:fs says ENOENT whatever is the matter.
+    if (!existsSync(registry)) mkdirSync(registry, { mode: 0o700 });
+    symlinkSync(path, registration);
+    syncPath(registry);
+    return true;
+  } catch (error) {
+    if (!["ENOSPC", "EDQUOT", "EROFS", "EIO"].includes(errnoOf(error) ?? "")) throw error;
+    rmSync(registration, { force: true });
+    return false;
+  }
 }
 
 export interface StuckPartial {
@@ -57,11 +70,14 @@ const PARTIAL = /^\.delta0-[0-9a-f]{16}$/;
 function remove(registration: string): void {
   const path = readlinkSync(registration);
   if (!PARTIAL.test(basename(path))) throw new Error(`${registration} leads to ${path}`);
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-    using parent = DirectoryHandle.open(dirname(path));
-    parent.removeTree(basename(path));
-  }
+  removePartial(path);
   unlinkSync(registration);
+}
+
+function removePartial(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  using parent = DirectoryHandle.open(dirname(path));
+  parent.removeTree(basename(path));
 }
 
 function namesIn(directory: string): string[] {

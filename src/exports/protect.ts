@@ -1,8 +1,9 @@
-import { lstatSync, mkdirSync, rmdirSync, symlinkSync } from "node:fs";
+import { lstatSync, rmdirSync, symlinkSync } from "node:fs";
 import { errnoOf } from "../errors.ts";
 import type { StorePaths } from "../store-paths.ts";
 import { lock } from "../sys/lock.ts";
 import { bindReadOnly, isMountPoint } from "../sys/mounts.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 
 /** Shows exports read-only at their public place, again after each boot. Who may not mount gets a symlink. */
 export async function protectExports(paths: StorePaths, which: "exports" | "mapped"): Promise<void> {
@@ -14,7 +15,7 @@ export async function protectExports(paths: StorePaths, which: "exports" | "mapp
   using _lock = await lock(paths.mountLock, { waitMs: MOUNT_WAIT_MS });
   if (isProtected()) return;
   // It is gone if a process was killed between the two last calls below.
-  mkdirSync(shown, { recursive: true, mode: 0o700 });
+  makeDirectories(shown, 0o700);
   try {
     bindReadOnly(hidden, shown);
   } catch (error) {

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, statfsSync } from "node:fs";
+import { readdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { roomAt, StoreError } from "../errors.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 import { openDatabase, systemFailure } from "./database.ts";
 import type { Database, IteratorOptions, Operation } from "./database.ts";
 import { asError, asWritingError, look, MAKE_ROOM, openOrLook } from "./look.ts";
@@ -78,7 +79,7 @@ export class Kv implements AsyncDisposable {
     openPaths.add(path);
     try {
       // LevelDB would make it for all to read, and a store's own directory may be one that all may pass.
-      if (create) mkdirSync(path, { recursive: true, mode: 0o700 });
+      if (create) makeDirectories(path, 0o700);
       return new Kv(path, writeBufferBytes, await openOrLook(path, { create, writeBufferBytes }));
     } catch (error) {
       openPaths.delete(path);

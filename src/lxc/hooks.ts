@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import { syncPath, writeFileDurably } from "../sys/durable.ts";
 import { userNamespace } from "../sys/user-namespace.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 import { quoted } from "./shell-word.ts";
 
 /** The places in a store that the hooks know, absolute. */
@@ -63,7 +64,7 @@ export function writeHooks(
     { name: HOOKS_CONFIG, text: hooksConfig(paths.lxc), mode: 0o644 },
   ].filter(({ name, text, mode }) => !isFile(`${paths.lxc}/${name}`, text, mode));
   if (!dryRun && stale.length > 0) {
-    mkdirSync(paths.lxc, { recursive: true, mode: 0o700 });
+    makeDirectories(paths.lxc, 0o700);
     for (const { name, text, mode } of stale) writeFileDurably(`${paths.lxc}/${name}`, text, mode);
   }
   return stale.map(({ name }) => name);

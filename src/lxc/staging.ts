@@ -4,6 +4,7 @@ import { basename, dirname } from "node:path";
 import { errnoOf, isStoreError, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 import { renamedConfig } from "./clone-config.ts";
 import { type ConfigFile, readConfig, writeConfig } from "./config-file.ts";
 import { exists, moved } from "./move.ts";
@@ -40,7 +41,7 @@ export class Staging implements Disposable {
     const id = randomBytes(8).toString("hex");
     const directory = `${lxcPath}/${PREFIX}${id}`;
     const registration = `${registry}/${id}`;
-    mkdirSync(lxcPath, { recursive: true });
+    makeDirectories(lxcPath);
     // Before there is anything in it that could be lost sight of.
     symlinkSync(directory, registration);
     syncPath(registry);

@@ -1,10 +1,11 @@
-import { lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import { byteStringOf } from "../model/name.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem } from "../sys/durable.ts";
 import { upperIsMounted } from "../sys/mounts.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 import { workDirectoryOf } from "./rootfs-path.ts";
 
 /**
@@ -101,7 +102,7 @@ export async function prepareUpper(upper: string, make: (path: string) => void |
   requireUnmounted(upper);
   requireNoFile(upper);
   const { parent, spare } = placesOf(upper);
-  mkdirSync(parent, { recursive: true });
+  makeDirectories(parent);
   using handle = DirectoryHandle.open(parent);
   removeIfThere(handle, spare);
   try {

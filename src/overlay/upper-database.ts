@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import { headerKey, nameOfKey, numberKey, numberOfKey, openHeader, prefixRange, UPPER_KIND } from "../format/upper.ts";
@@ -6,6 +6,7 @@ import type { UpperHeader } from "../format/upper.ts";
 import { Kv } from "../kv/kv.ts";
 import type { FileDamage } from "../kv/table-check.ts";
 import { syncPath } from "../sys/durable.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 import { PieceFile } from "./piece-file.ts";
 import { UpperLog } from "./upper-log.ts";
 
@@ -123,7 +124,7 @@ export class UpperDatabase implements AsyncDisposable {
 
   async #connect(): Promise<Kv> {
     if (!this.exists) await make(this.#directory);
-    mkdirSync(this.#pieces, { recursive: true, mode: 0o700 });
+    makeDirectories(this.#pieces, 0o700);
     const kv = await Kv.open(this.#directory, { create: false });
     this.#kv = kv;
     const ids = new Set<number>();
