@@ -119,8 +119,7 @@ class OciLayout {
   }
 
   async #choose(descriptors: readonly Descriptor[], depth: number): Promise<Json> {
-    const { arch } = process;
-    const architecture = ARCHITECTURES[arch] ?? arch;
+    const architecture = ociArchitecture();
     const ours = descriptors.filter(({ platform }) => platform?.["architecture"] === architecture);
     const chosen = descriptors.length === 1 ? descriptors[0] : ours[0];
     if (chosen === undefined) throw this.invalid(`has no image for ${architecture}`);
