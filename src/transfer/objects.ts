@@ -11,7 +11,7 @@ import { DigestMap } from "../model/digest-map.ts";
 import { EdgeWalk } from "../trees/edges.ts";
 import { partsOf, reachTree } from "../trees/reach.ts";
 import type { PartKind } from "../trees/reach.ts";
-import { damaged, PACKET, PAYLOAD_MAX_BYTES, requireModest, requireSendable } from "./packets.ts";
+import { damaged, PACKET, PAYLOAD_MAX_BYTES } from "./packets.ts";
 import type { Packet, PacketWriter } from "./packets.ts";
 
 /** The parts of a store that objects come from, or go to. */
@@ -42,10 +42,7 @@ export class TreeSender {
     this.#walk = new EdgeWalk(store.nodes, {
       enter: ({ kind, digest }) => this.#done[kind === "chunk" ? "chunks" : "nodes"].add(digest),
       chunk: ({ digest }) => this.#put("chunk", this.#store.chunks.frame(digest)),
-      node: ({ kind, digest }, bytes) => {
-        requireSendable(bytes);
-        return this.#put(kind, nodeFrame(digest, bytes));
-      },
+      node: ({ kind, digest }, bytes) => this.#put(kind, nodeFrame(digest, bytes)),
     });
   }
 
@@ -107,7 +104,6 @@ export class ObjectReceiver {
 
   async #node(kind: PartKind, frame: Frame, at: number): Promise<void> {
     const bytes = plainNode(frame, at);
-    requireModest(bytes, at);
     if (digestOf(bytes) !== frame.digest) throw damaged(at);
     for (const { kind: below, digest } of partsOf({ kind, digest: frame.digest }, bytes)) {
       const isThere = below === "chunk" ? this.#store.chunks.claim(digest) : this.#store.nodes.has(digest);

@@ -1,6 +1,5 @@
 import { StoreError } from "../errors.ts";
 import { digestBytesOf } from "../format/blake3.ts";
-import { countItems } from "../format/item-count.ts";
 import { FORMAT_VERSION } from "../format/record.ts";
 import type { ByteReader } from "../sources/byte-reader.ts";
 
@@ -18,23 +17,6 @@ export interface Packet {
 
 /** What no payload is longer than, plain: a node of a directory with the largest attributes there are. */
 export const PAYLOAD_MAX_BYTES: number = 64 << 20;
-/** What no node or note has more of: each takes memory, whatever it is compressed to. */
-const MOST_ITEMS = 1 << 21;
-
-/** @throws {StoreError} UNSUPPORTED for a node or note that whoever receives it would refuse */
-export function requireSendable(bytes: Uint8Array): void {
-  if (isModest(bytes)) return;
-  throw new StoreError("UNSUPPORTED", { what: `a node of ${bytes.length} bytes fits in no stream` });
-}
-
-/** @throws {StoreError} FORMAT_INVALID if a node or note that begins at `at` would take more memory than any that is sent */
-export function requireModest(bytes: Uint8Array, at: number): void {
-  if (!isModest(bytes)) throw damaged(at);
-}
-
-function isModest(bytes: Uint8Array): boolean {
-  return bytes.length <= PAYLOAD_MAX_BYTES && countItems(bytes) <= MOST_ITEMS;
-}
 
 /** Writes a stream. Each packet's check covers all that came before it. */
 export class PacketWriter {
@@ -48,9 +30,10 @@ export class PacketWriter {
     this.#output = output;
   }
 
-  /** @param payload borrowed until the promise resolves @throws {StoreError} UNSUPPORTED for a note that is too long */
+  /** @param payload borrowed until the promise resolves @throws {StoreError} UNSUPPORTED if it is too long */
   async put(kind: PacketKind, payload: Uint8Array): Promise<void> {
-    if (kind === PACKET.note) requireSendable(payload);
+    if (payload.length > PAYLOAD_MAX_BYTES)
+      throw new StoreError("UNSUPPORTED", { what: `a packet of ${payload.length} bytes fits in no stream` });
     const head = Buffer.allocUnsafe(HEAD_BYTES);
     head.writeUInt8(kind, 0);
     head.writeUInt32LE(payload.length, 1);
@@ -115,7 +98,6 @@ export class PacketReader {
     if (payload.length < length) throw invalid(`ends at byte ${this.#bytes.position}, before it is complete`);
     this.#check = checkOf(this.#check, head, payload);
     if (!this.#check.equals(check)) throw damaged(at);
-    if (kind === PACKET.note) requireModest(payload, at);
     return { kind, payload, at };
   }
 
