@@ -5,9 +5,10 @@
  */
 import { once } from "node:events";
 import { Store } from "../../src/index.ts";
-import { NAME_COMMANDS, removeAll } from "./cut-commands.ts";
+import { NAME_COMMANDS } from "./cut-commands.ts";
 import { FILE_COMMANDS } from "./cut-file-commands.ts";
 import { Hand, Places } from "./cut-hand.ts";
+import { removeAll } from "./cut-makers.ts";
 import { StepCutter } from "./cut-steps.ts";
 
 const MAX_COMMANDS = 100;

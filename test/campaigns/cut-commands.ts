@@ -5,23 +5,17 @@ import {
   clone,
   commit,
   configure,
-  create,
   gc,
   identity,
-  importLayer,
   pin,
   postStop,
-  preStart,
   putAway,
   rebase,
-  remove,
-  rename,
   repairContainer,
   reset,
   retain,
   rollback,
   show,
-  snapshot,
   squash,
   Store,
   tag,
@@ -29,10 +23,24 @@ import {
 } from "../../src/index.ts";
 import { getValue, readConfig } from "../../src/lxc/config-file.ts";
 import type { Hand } from "./cut-hand.ts";
+import {
+  aContainer,
+  aLayer,
+  aSnapshot,
+  cloneSome,
+  copySome,
+  createdLayer,
+  createOf,
+  createOfDirectory,
+  importDirectory,
+  importTar,
+  removeAll,
+  renameOne,
+  snapshotOf,
+  started,
+} from "./cut-makers.ts";
+import type { Command } from "./cut-makers.ts";
 import type { Meaning } from "./cut-model.ts";
-
-/** A command of some kind, with what it works on drawn at random; what it needs is made before, by other commands. */
-export type Command = (hand: Hand) => Promise<void>;
 
 /** Those that change what names stand for, and what is behind them. */
 export const NAME_COMMANDS: Readonly<Record<string, Command>> = {
@@ -106,93 +114,6 @@ export const NAME_COMMANDS: Readonly<Record<string, Command>> = {
   init: initSome,
 };
 
-async function importDirectory(hand: Hand, name: string, replace: boolean): Promise<void> {
-  const { source } = hand.places;
-  hand.freshFile(`${source}/changing`, 3_000_000);
-  const verb = replace ? "import --replace" : "import";
-  await hand.does({ verb, names: { [name]: "?" }, source }, async () => {
-    return { [name]: (await importLayer(hand.context, { source, name, replace })).digest };
-  });
-}
-
-async function importTar(hand: Hand): Promise<void> {
-  const { source, sourceTar } = hand.places;
-  hand.freshFile(`${source}/changing`, 2_000_000);
-  spawnSync("tar", ["-cf", sourceTar, "-C", source, "."]);
-  const name = hand.newName("l");
-  await hand.does({ verb: "import of a tar", names: { [name]: "?" }, source: sourceTar }, async () => {
-    return { [name]: (await importLayer(hand.context, { source: sourceTar, name })).digest };
-  });
-}
-
-export async function aLayer(hand: Hand): Promise<string> {
-  const found = hand.one(hand.named("l"));
-  if (found !== undefined) return found;
-  await importDirectory(hand, hand.newName("l"), false);
-  return await aLayer(hand);
-}
-
-/** One that nothing else is to go on with. */
-async function createdLayer(hand: Hand): Promise<string> {
-  const name = hand.newName("l");
-  await importDirectory(hand, name, false);
-  return name;
-}
-
-export async function aContainer(hand: Hand): Promise<string> {
-  return hand.one(hand.named("c")) ?? (await createOf(hand, await aLayer(hand), "c"));
-}
-
-async function createOf(hand: Hand, layer: string, kind: "c" | "p"): Promise<string> {
-  const name = hand.newName(kind);
-  const place = kind === "c" ? { lxcPath: hand.places.lxc } : { noLxc: true };
-  await hand.does(
-    { verb: kind === "c" ? "create" : "create --no-lxc", names: { [name]: hand.digest(layer) } },
-    async () => {
-      await create(hand.context, { source: layer, name, ...place });
-    },
-  );
-  return name;
-}
-
-async function createOfDirectory(hand: Hand): Promise<void> {
-  const { source, lxc } = hand.places;
-  hand.freshFile(`${source}/changing`, 1_000_000);
-  const name = hand.newName("c");
-  await hand.does({ verb: "create of a directory", names: { [name]: "?" }, source }, async () => {
-    return { [name]: (await create(hand.context, { source, name, lxcPath: lxc })).digest };
-  });
-}
-
-async function cloneSome(hand: Hand): Promise<void> {
-  const ref = await aContainer(hand);
-  const isPlain = hand.random(4) === 0;
-  const names = Array.from({ length: 1 + hand.random(3) }, () => hand.newName(isPlain ? "p" : "c"));
-  const plan = Object.fromEntries(names.map((name) => [name, hand.digest(ref)]));
-  await hand.does({ verb: "clone", names: plan }, async () => {
-    await clone(hand.context, { ref, names, ...(isPlain ? { noLxc: true } : { lxcPath: hand.places.lxc }) });
-  });
-}
-
-async function copySome(hand: Hand): Promise<void> {
-  const ref = await aContainer(hand);
-  const names = [hand.newName("x"), hand.newName("x")];
-  const { lxc } = hand.places;
-  const places = Object.fromEntries(names.map((name) => [`${lxc}/${name}/rootfs`, hand.digest(ref)]));
-  await hand.does({ verb: "clone --copy", places }, async () => {
-    await clone(hand.context, { ref, names, copy: true, lxcPath: lxc });
-  });
-}
-
-/** What the pre-start hook does: the exports, and the delta where it is pending. */
-export async function started(hand: Hand, name: string): Promise<void> {
-  const configFile = `${hand.places.lxc}/${name}/config`;
-  const rootfsPath = getValue(readConfig(configFile), "lxc.rootfs.path") ?? "";
-  await hand.does({ verb: "pre-start", names: { [name]: hand.digest(name) } }, async () => {
-    await preStart(hand.context, { configFile, rootfsPath });
-  });
-}
-
 /** As a start and a change leave a container: the change is there as a whole or not at all, but nothing synced it. */
 async function changed(hand: Hand): Promise<{ name: string; path: string; change: () => void }> {
   const name = await aContainer(hand);
@@ -235,19 +156,6 @@ async function commitSome(hand: Hand): Promise<string> {
   return layer;
 }
 
-async function snapshotOf(hand: Hand, name: string): Promise<string> {
-  const key = hand.newName("s");
-  await hand.does({ verb: "snapshot", names: { [`${name}@${key}`]: hand.digest(name) } }, async () => {
-    await snapshot(hand.context, { name, snapshot: key });
-  });
-  return key;
-}
-
-async function aSnapshot(hand: Hand): Promise<[container: string, snapshot: string]> {
-  const name = await aContainer(hand);
-  return [name, hand.one(hand.snapshotsOf(name)) ?? (await snapshotOf(hand, name))];
-}
-
 async function rollbackSome(hand: Hand): Promise<void> {
   const [name, key] = await aSnapshot(hand);
   await hand.does({ verb: "rollback", names: { [name]: hand.digest(`${name}@${key}`) } }, async () => {
@@ -260,25 +168,6 @@ async function resetSome(hand: Hand): Promise<void> {
   const { container } = await show(hand.context, { ref: name });
   await hand.does({ verb: "reset", names: { [name]: container?.lower ?? null } }, async () => {
     await reset(hand.context, { name });
-  });
-}
-
-async function renameOne(hand: Hand, from: string, to: string): Promise<void> {
-  const names: Record<string, Meaning> = { [from]: null, [to]: hand.digest(from) };
-  for (const key of hand.snapshotsOf(from)) {
-    names[`${to}@${key}`] = hand.digest(`${from}@${key}`);
-    names[`${from}@${key}`] = null;
-  }
-  await hand.does({ verb: from.startsWith("l") ? "rename of a layer" : "rename", names }, async () => {
-    await rename(hand.context, { from, to });
-  });
-}
-
-export async function removeAll(hand: Hand, names: readonly string[], now: boolean): Promise<void> {
-  const all = names.flatMap((name) => [name, ...hand.snapshotsOf(name).map((key) => `${name}@${key}`)]);
-  const verb = now ? "rm --now" : names[0]?.startsWith("l") ? "rm of a layer" : "rm";
-  await hand.does({ verb, names: Object.fromEntries(all.map((name) => [name, null])) }, async () => {
-    await remove(hand.context, { names, now });
   });
 }
 

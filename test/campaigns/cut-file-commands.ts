@@ -4,6 +4,7 @@ import {
   backup,
   chmodFiles,
   chownFiles,
+  copy,
   exportTree,
   get,
   linkFiles,
@@ -11,16 +12,18 @@ import {
   moveFiles,
   openContainer,
   put,
+  receive,
   repairExports,
   restore,
+  send,
   setXattr,
   show,
   unexport,
   unlinkFiles,
   warmExport,
 } from "../../src/index.ts";
-import { aContainer, aLayer, started } from "./cut-commands.ts";
-import type { Command } from "./cut-commands.ts";
+import { aContainer, aLayer, started } from "./cut-makers.ts";
+import type { Command } from "./cut-makers.ts";
 import type { Hand } from "./cut-hand.ts";
 import type { Meaning } from "./cut-model.ts";
 
@@ -113,6 +116,17 @@ export const FILE_COMMANDS: Readonly<Record<string, Command>> = {
     await backupSome(hand);
   },
   restore: restoreSome,
+  send: async (hand) => {
+    await sendSome(hand);
+  },
+  receive: receiveSome,
+  copy: async (hand) => {
+    const ref = await aContainer(hand);
+    const to = `${hand.places.scratch}/${hand.newName("t")}.store`;
+    await hand.does({ verb: "copy", places: { [to]: hand.digest(ref) } }, async () => {
+      await copy(hand.context, { refs: [ref], to, as: "copied" });
+    });
+  },
   "lxc adopt": (hand) => adoptSome(hand, false),
   "lxc adopt --convert": (hand) => adoptSome(hand, true),
 };
@@ -187,11 +201,32 @@ async function backupSome(hand: Hand): Promise<[name: string, file: string]> {
 async function restoreSome(hand: Hand): Promise<void> {
   const [from, file] = await backupSome(hand);
   const name = hand.newName("c");
-  const names: Record<string, Meaning> = { [name]: hand.digest(from) };
-  for (const key of hand.snapshotsOf(from)) names[`${name}@${key}`] = hand.digest(`${from}@${key}`);
-  await hand.does({ verb: "restore", names }, async () => {
+  await hand.does({ verb: "restore", names: asNamed(hand, from, name) }, async () => {
     await restore(hand.context, { file, name, lxcPath: hand.places.lxc });
   });
+}
+
+async function sendSome(hand: Hand): Promise<[name: string, file: string]> {
+  const name = await aContainer(hand);
+  const file = `${hand.places.scratch}/${hand.newName("t")}.sent`;
+  await hand.does({ verb: "send", places: { [file]: hand.digest(name) } }, async () => {
+    await send(hand.context, { refs: [name], file });
+  });
+  return [name, file];
+}
+
+async function receiveSome(hand: Hand): Promise<void> {
+  const [from, file] = await sendSome(hand);
+  const name = hand.newName("p");
+  await hand.does({ verb: "receive", names: asNamed(hand, from, name) }, async () => {
+    await receive(hand.context, { file, as: name });
+  });
+}
+
+/** What a copy of a container by another name has. */
+function asNamed(hand: Hand, from: string, name: string): Record<string, Meaning> {
+  const snapshots = hand.snapshotsOf(from).map((key) => [`${name}@${key}`, hand.digest(`${from}@${key}`)]);
+  return Object.fromEntries([[name, hand.digest(from)], ...snapshots]) as Record<string, Meaning>;
 }
 
 /** Of a container of LXC alone, in an LXC path of its own. */

@@ -10,7 +10,7 @@ import type { Ending } from "./cut-site.ts";
 export const POWER_VERBS: readonly string[] = [
   ...["import", "import of a tar", "create", "clone", "capture", "commit", "gc", "export", "export of a tar", "rm"],
   ...["rollback", "rename", "put", "pre-start", "clone --copy", "snapshot", "rm --now", "backup", "a view's writing"],
-  ...["lxc adopt --convert", "unexport", "undo"],
+  ...["lxc adopt --convert", "unexport", "undo", "copy", "receive"],
 ];
 
 export interface Cuts {
