@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
-import { stdout } from "node:process";
+import { stderr, stdout } from "node:process";
 import { Script } from "node:vm";
 import { build } from "esbuild";
 
@@ -87,6 +87,8 @@ async function writeCode(file) {
   script.runInThisContext()(createRequire(file), module, file);
   const directory = mkdtempSync(`${tmpdir()}/delta0-bundle-`);
   const write = stdout.write;
+  // Each command listens by itself.
+  for (const stream of [stdout, stderr]) stream.setMaxListeners(0);
   try {
     stdout.write = (_text, done) => (done?.(), true);
     for (const command of COMMANDS) {

@@ -48,7 +48,7 @@ await using at = await benchDirectory(8000);
     const tree = builders[i]!.finish().digest;
     const layer = { tree, parent: null, created: timestamp(), message: "", source: "bench" };
     const after = { type: "layer", layer: layerDigest(layer) } as const;
-    await store.change("bench", [{ name: `layer${i}`, before: null, after }], [layer]);
+    await store.change({ command: "bench" }, [{ name: `layer${i}`, before: null, after }], [layer]);
   }
 }
 

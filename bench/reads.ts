@@ -28,7 +28,7 @@ for (const [name, fill] of [
   builder.apply({ kind: "put", path: name, node: { type: "file", ...IMPLIED_DIRECTORY, content } });
 }
 const { digest } = builder.finish();
-await store.change("bench", []);
+await store.change({ command: "bench" }, []);
 
 const rows: [string, string][] = [];
 const view = TreeView.of(store.lowers.get(digest), store.blocks);

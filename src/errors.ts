@@ -12,6 +12,7 @@ export interface StoreErrorDetails {
   EXISTS: { what: string; hint?: string };
   REFUSED: { reason: string; hint?: string };
   STORE_MISSING: { directory: string };
+  RESULT_LOST: { command: string };
   STORE_LOCKED: { directory: string; owner?: string; waitedSeconds: number };
   FORMAT_INVALID: { record: string; reason: string; hint?: string };
   FORMAT_NEWER: { record: string; version: number; supported: number };
@@ -59,6 +60,8 @@ const describers: Describers = {
   EXISTS: (d) => d.what,
   REFUSED: (d) => d.reason,
   STORE_MISSING: (d) => `no store at ${d.directory}`,
+  RESULT_LOST: (d) =>
+    `"${d.command}" is done, but the process that did it was killed before it could say what came of it`,
   STORE_LOCKED: (d) => `store in use${d.owner ? ` by ${d.owner}` : ""}; waited ${d.waitedSeconds} s`,
   FORMAT_INVALID: (d) => `${d.record}: ${d.reason}`,
   FORMAT_NEWER: (d) => `${d.record} has format ${d.version}; this delta0 reads up to ${d.supported}`,

@@ -89,10 +89,15 @@ export function noteOwner(paths: StorePaths, command: string): void {
 export async function lockStore(paths: StorePaths, waitSeconds: number): Promise<Lock> {
   const taken = await lock(paths.lock, { waitMs: waitSeconds * 1000 });
   if (taken !== undefined) return taken;
+  throw lockedStore(paths, waitSeconds);
+}
+
+/** Another process has the store open, and did not do what was asked for. */
+export function lockedStore(paths: StorePaths, waitedSeconds: number): StoreError {
   const owner = ownerOf(paths);
-  throw new StoreError("STORE_LOCKED", {
+  return new StoreError("STORE_LOCKED", {
     directory: paths.directory,
-    waitedSeconds: waitSeconds,
+    waitedSeconds,
     ...(owner === undefined ? {} : { owner }),
   });
 }
@@ -101,11 +106,16 @@ function ownerOf(paths: StorePaths): string | undefined {
   try {
     const { pid, command, since } = JSON.parse(readFileSync(paths.owner, "utf8")) as Record<string, unknown>;
     if (typeof pid !== "number" || typeof command !== "string" || typeof since !== "string") return undefined;
-    return `pid ${pid} ("${command}") for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
+    const state = isStopped(pid) ? "which is stopped (kill -CONT lets it go on), " : "";
+    return `pid ${pid} ("${command}"), ${state}for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
   } catch {
     // Who it is was for information only: the owner may be writing it just now.
     return undefined;
   }
+}
+
+function isStopped(pid: number): boolean {
+  return /^State:\t[Tt]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
 }
 
 /** @throws {StoreError} FORMAT_INVALID, FORMAT_NEWER */

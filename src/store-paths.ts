@@ -29,6 +29,14 @@ export class StorePaths {
   get reserve(): string {
     return `${this.directory}/reserve`;
   }
+  /** For what only the store's user may look into. */
+  get private(): string {
+    return `${this.directory}/private`;
+  }
+  /** Where the process that has the store open is asked to do something in it. */
+  get socket(): string {
+    return `${this.private}/host.sock`;
+  }
   get meta(): string {
     return `${this.directory}/meta`;
   }

@@ -4,7 +4,7 @@ import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
 import { Marker } from "./containers/marker.ts";
-import type { Layer, RefChange } from "./containers/records.ts";
+import type { ChangeCause, Layer, RefChange } from "./containers/records.ts";
 import { layerDigest, refVersion, Refs } from "./containers/refs.ts";
 import { Settings } from "./containers/settings.ts";
 import { asStoreError, isStoreError, StoreError } from "./errors.ts";
@@ -13,6 +13,7 @@ import { SharedExports } from "./exports/shared-exports.ts";
 import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
 import { FORMAT_VERSION } from "./format/record.ts";
+import { FSCK } from "./kv/intact.ts";
 import { Kv } from "./kv/kv.ts";
 import { Reserve } from "./kv/reserve.ts";
 import { recoverStagings } from "./lxc/staging.ts";
@@ -28,6 +29,7 @@ import type { OpenDamage, Purpose } from "./store-damage.ts";
 import { checkFormat, findStore, lockStore, noteOwner, prepareDirectory } from "./store-directory.ts";
 import { StorePaths } from "./store-paths.ts";
 import { removeTemporaries, writeFileDurably } from "./sys/durable.ts";
+import type { Lock } from "./sys/lock.ts";
 import { TreeStore } from "./trees/tree-store.ts";
 
 export interface OpenOptions {
@@ -44,6 +46,8 @@ export interface OpenOptions {
    * puts what can be salvaged of a database in its place.
    */
   readonly damaged?: Purpose;
+  /** Of the store, held by the caller, who passes it on. */
+  readonly lock?: Lock;
 }
 
 /** An open store: its parts, wired. One process has it open at a time. */
@@ -112,7 +116,7 @@ export class Store implements AsyncDisposable {
     const owned: Owned[] = [];
     try {
       const paths = new StorePaths(findStore(directory, create));
-      owned.push(await lockStore(paths, waitSeconds));
+      owned.push(options.lock ?? (await lockStore(paths, waitSeconds)));
       const isNew = !existsSync(paths.format);
       if (!isNew) checkFormat(paths);
       else if (create) prepareDirectory(paths);
@@ -136,7 +140,7 @@ export class Store implements AsyncDisposable {
       return store;
     } catch (error) {
       await closeAll(owned);
-      throw asStoreError(error, `opening the store ${directory}`);
+      throw withRemedy(asStoreError(error, `opening the store ${directory}`));
     }
   }
 
@@ -145,7 +149,7 @@ export class Store implements AsyncDisposable {
     const owned: Owned[] = [];
     try {
       const paths = new StorePaths(findStore(directory, false, true));
-      owned.push(await lockStore(paths, waitSeconds));
+      owned.push(options.lock ?? (await lockStore(paths, waitSeconds)));
       noteOwner(paths, command);
       removeSalvaged(paths);
       owned.push({ [Symbol.dispose]: () => removeSalvaged(paths) });
@@ -230,25 +234,25 @@ export class Store implements AsyncDisposable {
    * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it, or a view has changed it since; NO_SPACE
    */
   async change(
-    command: string,
+    cause: ChangeCause,
     changes: readonly RefChange[],
     layers: readonly Layer[] = [],
     upper?: SharedUpper | "overruled",
   ): Promise<void> {
     await this.uppers.whileRecorded(recordChanges(changes, upper), async () => {
-      const change = this.#lastChange.then(() => this.#change(command, changes, layers));
+      const change = this.#lastChange.then(() => this.#change(cause, changes, layers));
       this.#lastChange = change.catch(() => undefined);
       await change;
     });
   }
 
-  async #change(command: string, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
+  async #change(cause: ChangeCause, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
     if (this.#marker !== undefined) {
       const fresh = new Map(layers.map((layer) => [layerDigest(layer), layer]));
       for (const { after } of changes) if (after !== null) this.#marker.markRef(after, fresh);
     }
     await this.#flush();
-    await this.refs.change(command, changes, layers);
+    await this.refs.change(cause, changes, layers);
   }
 
   /**
@@ -401,6 +405,11 @@ async function closeAll(owned: readonly Owned[]): Promise<void> {
       failure ??= { error };
     }
   if (failure !== undefined) throw failure.error;
+}
+
+function withRemedy(error: unknown): unknown {
+  if (!isStoreError(error, "FORMAT_INVALID") || error.hint !== undefined) return error;
+  return new StoreError("FORMAT_INVALID", { ...error.details, hint: FSCK }, { cause: error });
 }
 
 function messageOf(error: unknown): string {

@@ -37,6 +37,7 @@ const EXIT_SYSTEM = 71;
 
 /** docs/errors.md */
 const EXIT_OF_CODE: Readonly<Record<StoreErrorCode, number>> = {
+  RESULT_LOST: 0,
   USAGE: 2,
   LOSSES: 3,
   NOT_FOUND: 4,
@@ -60,6 +61,7 @@ const EXIT_OF_CODE: Readonly<Record<StoreErrorCode, number>> = {
 /** What can be done about each code where the place that failed knew nothing better. */
 const HINTS: Partial<Record<StoreErrorCode, string>> = {
   STORE_MISSING: "delta0 init makes one, --store names another",
+  RESULT_LOST: "delta0 reflog shows it",
   FORMAT_NEWER: "use the delta0 that wrote it",
   NO_SPACE: "make room, or use another filesystem",
 };

@@ -1,7 +1,8 @@
 import { addAbortSignal } from "node:stream";
 import { StoreError } from "../errors.ts";
-import { apiOf, loadOperation, stepsOf } from "../service/operations.ts";
+import { stepsOf } from "../service/operations.ts";
 import type { Api, Caller, Steps } from "../service/operations.ts";
+import { Session } from "../service/session.ts";
 import type { Call } from "./command.ts";
 import { storeDirectory } from "./options.ts";
 
@@ -22,41 +23,37 @@ export async function withStore<T>(
   options: SessionOptions = {},
 ): Promise<T> {
   const { output, interrupt } = call;
-  // Loading the native parts takes longer than all else.
-  const { Store } = await import("../store.ts");
   const { create = false, directory = storeDirectory(call.options), damaged } = options;
   const waitSeconds = call.options.number("wait", 0) ?? options.waitSeconds ?? DEFAULT_WAIT_SECONDS;
   const patience = setTimeout(() => {
     if (!call.options.flag("quiet")) output.note(`delta0: waiting for the store ${directory}`);
   }, PATIENCE_MS);
+  const onBegin = (): void => {
+    clearTimeout(patience);
+    // To the end of the process: a signal that comes when all is done must not make it look as if nothing had been.
+    interrupt.guard();
+    output.signal = interrupt.signal;
+  };
+  const progress = output.progress();
   try {
-    await using store = await Store.open(directory, {
+    await using session = new Session(directory, {
       create,
       waitSeconds,
       command: call.text,
       onWarning: output.warn,
+      onBegin,
       ...(damaged !== undefined && { damaged }),
     });
-    clearTimeout(patience);
-    // To the end of the process: a signal that comes when all is done must not make it look as if nothing had been.
-    interrupt.guard();
-    const progress = output.progress();
-    output.signal = interrupt.signal;
-    try {
-      return await work(
-        {
-          command: call.text,
-          signal: interrupt.signal,
-          onWarning: output.warn,
-          output: (bytes) => output.bytes(bytes),
-          ...(progress && { onProgress: (state) => progress.update(state) }),
-        },
-        apiOf(async (name, caller, params) => await (await loadOperation(name))({ ...caller, store }, params)),
-      );
-    } finally {
-      progress?.clear();
-    }
+    const caller: Caller = {
+      command: call.text,
+      signal: interrupt.signal,
+      onWarning: output.warn,
+      output: (bytes) => output.bytes(bytes),
+      ...(progress && { onProgress: (state) => progress.update(state) }),
+    };
+    return await work(caller, session.api);
   } finally {
+    progress?.clear();
     clearTimeout(patience);
   }
 }

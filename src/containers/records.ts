@@ -80,9 +80,16 @@ export interface KeptFile {
 }
 
 /** What one command did to names. */
-export interface HistoryEntry {
-  readonly time: string;
+/** What a change of names is done by. */
+export interface ChangeCause {
+  /** The verb and its arguments. */
   readonly command: string;
+  /** By which whoever asked another process for it finds that it was done. */
+  readonly request?: string;
+}
+
+export interface HistoryEntry extends ChangeCause {
+  readonly time: string;
   readonly changes: readonly RefChange[];
 }
 
@@ -152,7 +159,7 @@ export function decodeNameRef(tuple: unknown, record: string): Ref {
  * by one command are equal refs, and cost the history their names. Then, if there are such, what some changes have beside that:
  * `[[index of the change, from, by itself, [file, mode, bytes, …]], …]`.
  */
-export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): readonly unknown[] {
+export function encodeHistoryEntry({ time, command, request, changes }: HistoryEntry): readonly unknown[] {
   const refs: (readonly unknown[])[] = [];
   const indexes = new Map<string, number>();
   const indexOf = (ref: Ref | null): number => {
@@ -171,6 +178,7 @@ export function encodeHistoryEntry({ time, command, changes }: HistoryEntry): re
       [i, from ?? null, byItself === true ? 1 : 0, files.flatMap(({ name, mode, bytes }) => [name, mode, bytes])],
     ];
   });
+  if (request !== undefined) return [time, command, refs, rows, notes, request];
   return notes.length === 0 ? [time, command, refs, rows] : [time, command, refs, rows, notes];
 }
 
@@ -181,6 +189,7 @@ export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry
   const refs = t.list().map((ref) => decodeNameRef(ref, record));
   const list = t.list();
   const notes = decodeNotes(t.isAtEnd ? [] : t.list(), record);
+  const request = t.isAtEnd ? undefined : t.text();
   t.end();
   const rows = new TupleReader(list, record);
   const side = (): Ref | null => {
@@ -190,7 +199,7 @@ export function decodeHistoryEntry(tuple: unknown, record: string): HistoryEntry
   const changes: RefChange[] = [];
   while (changes.length * 3 < list.length)
     changes.push({ name: rows.text(), before: side(), after: side(), ...notes.get(changes.length) });
-  return { time, command, changes };
+  return { time, command, ...(request !== undefined && { request }), changes };
 }
 
 type Notes = Pick<RefChange, "from" | "files" | "byItself">;

@@ -15,7 +15,7 @@ import {
   encodeLayer,
   encodeNameRef,
 } from "./records.ts";
-import type { HistoryEntry, KeptFile, Layer, Ref, RefChange } from "./records.ts";
+import type { ChangeCause, HistoryEntry, KeptFile, Layer, Ref, RefChange } from "./records.ts";
 
 /** The names of a store and where each has pointed. */
 export class Refs {
@@ -135,6 +135,17 @@ export class Refs {
     }
   }
 
+  /** True if a change of names was done by this request, which is not older than the history of these last changes. */
+  async hasRequest(request: string): Promise<boolean> {
+    let left = REMEMBERED_REQUESTS;
+    for await (const entry of this.history()) {
+      // What it took away or captured on its way is not yet what was asked for.
+      if (entry.request === request && !entry.changes.every(({ byItself }) => byItself)) return true;
+      if (--left === 0) return false;
+    }
+    return false;
+  }
+
   /** Takes what names meant, and containers by the names that they had before, out of the history: nothing brings it back then. */
   async forget(names: Iterable<string>): Promise<void> {
     const forgotten = new Map<number, Set<string>>();
@@ -191,9 +202,15 @@ export class Refs {
    *
    * @throws {StoreError} EXISTS, REFUSED if a name is no more as `before` has it
    */
-  async change(command: string, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+  async change(cause: ChangeCause, changes: readonly RefChange[], layers: readonly Layer[] = []): Promise<void> {
+    const { command, request } = cause;
     const historyAt = historyKey(this.#nextEntry);
-    const entry = encodeHistoryEntry({ time: timestamp(), command, changes });
+    const entry = encodeHistoryEntry({
+      time: timestamp(),
+      command,
+      ...(request !== undefined && { request }),
+      changes,
+    });
     const operations: Operation[] = [{ type: "put", key: historyAt, value: sealRecord(historyAt, entry) }];
     for (const layer of layers) {
       const value = encodeLayer(layer);
@@ -244,6 +261,9 @@ export function refVersion(ref: Ref): string {
 }
 
 const VERSION_DIGITS = 32;
+
+/** Whoever asks again does so within seconds. */
+const REMEMBERED_REQUESTS = 10_000;
 
 /** Now, as RFC 3339 in UTC with nanoseconds (of which the clock gives milliseconds). */
 export function timestamp(): string {

@@ -77,7 +77,7 @@ async function recordChange(context: Context, change: ContainerChange, after: Co
   const { name, before, others = [], layers = [], upper } = change;
   const changes = [{ name, before: before.ref, after }, ...others];
   if (change.record !== undefined) await change.record(changes);
-  else await context.store.change(context.command, changes, layers, upper);
+  else await context.store.change(context, changes, layers, upper);
 }
 
 /**

@@ -18,6 +18,8 @@ export interface Context {
   readonly store: Store;
   /** Kept in the history of names: the verb and its arguments. */
   readonly command: string;
+  /** Kept there, too: by which whoever asked for it finds whether it was done. */
+  readonly request?: string;
   readonly onProgress?: (progress: Progress) => void;
   /** An aborted operation throws the signal's reason, and leaves nothing half-made visible. */
   readonly signal?: AbortSignal;
@@ -27,6 +29,8 @@ export interface Context {
   readonly input?: AsyncIterable<Uint8Array>;
   /** What `-` as a target stands for. The bytes are borrowed until the promise resolves. */
   readonly output?: (bytes: Uint8Array) => Promise<void>;
+  /** Has other operations of this process go on during a long piece of work that looks at no names. */
+  readonly aside?: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -36,6 +40,11 @@ export interface Context {
 export type Step<F> = F extends (context: Context, params: infer P) => infer R
   ? (params: P) => Promise<Awaited<R>>
   : never;
+
+/** Does a long piece of work that looks at no names: what they mean may be another thing afterwards. */
+export async function aside<T>(context: Context, work: () => Promise<T>): Promise<T> {
+  return context.aside === undefined ? await work() : await context.aside(work);
+}
 
 export function warn(context: Context, warning: string): void {
   context.onWarning?.(warning);

@@ -14,14 +14,18 @@ import { tarStream } from "../sinks/tar.ts";
 import { syncFilesystem } from "../sys/durable.ts";
 import { diffTrees } from "../trees/diff.ts";
 import type { Tree } from "../trees/tree-store.ts";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { makeInPlace } from "./export-place.ts";
+import { parseOciPlace } from "./read-oci.ts";
+import type { Resolved } from "./references.ts";
 import { settledRef } from "./settle.ts";
 import { readSource } from "./source.ts";
+import { writeOci } from "./write-oci.ts";
 
 export interface ExportParams {
   readonly ref: string;
-  /** A directory that is new or empty, a file named `….tar`, or `-` for a tar to `Context.output`. */
+  /** A directory that is new or empty, a file named `….tar`, `-` for a tar to `Context.output`, or `oci:DIR[:TAG]` for an image. */
   readonly target: string;
   /** What this user may not make, such as devices and other owners, is left out; that is no loss then. */
   readonly asUser?: boolean;
@@ -49,19 +53,31 @@ export async function exportTree(context: Context, params: ExportParams): Promis
   using _operation = context.store.begin();
   const { ref, target, verify = false } = params;
   const idMap = params.idMap === undefined || params.idMap.length === 0 ? null : parseIdMap(params.idMap);
-  if (verify && (target === "-" || target.endsWith(".tar")))
+  if (verify && (target === "-" || target.endsWith(".tar") || target.startsWith("oci:")))
     throw new StoreError("USAGE", { reason: "a tar is not read back", hint: "verify goes with a directory" });
-  const { tree: digest } = await settledRef(context, ref);
+  const found = await settledRef(context, ref);
+  const { tree: digest } = found;
   const tree = context.store.trees.tree(digest);
-  const written = await write(context, tree, params, idMap);
+  const written = await aside(context, () => write(context, found, tree, params, idMap));
   const verified = verify && written.losses.length === 0 && written.omitted.length === 0;
   if (verified) await compare(context, tree, target, idMap);
   return { ref, digest, target, ...written, verified };
 }
 
-async function write(context: Context, tree: Tree, params: ExportParams, idMap: IdMap | null): Promise<Written> {
+async function write(
+  context: Context,
+  found: Resolved,
+  tree: Tree,
+  params: ExportParams,
+  idMap: IdMap | null,
+): Promise<Written> {
   const { target } = params;
-  if (target.startsWith("oci:")) throw new StoreError("UNSUPPORTED", { what: "OCI layouts are not written yet" });
+  const place = parseOciPlace(target);
+  if (place !== undefined)
+    return await makeInPlace(context.store, place.directory, "directory", async (path) => {
+      const image = { tag: place.tag ?? "latest", created: createdOf(context, found) };
+      return await writeOci(path, image, (output) => writeTar(context, tree, idMap, output));
+    });
   if (target === "-") {
     if (context.output === undefined) throw new StoreError("USAGE", { reason: "there is no output to write to" });
     return writeTar(context, tree, idMap, context.output);
@@ -91,6 +107,13 @@ function writeTarget(
     syncFilesystem(dirname(path));
     return written;
   });
+}
+
+/** When the state came to be: images of one state are to be the same whenever they are made. */
+function createdOf({ store }: Context, found: Resolved): string {
+  if (found.kind === "layer") return store.refs.layer(found.ref.layer).created;
+  const ref = found.kind === "container" ? found.ref : found.past?.ref;
+  return ref?.captured ?? ref?.created ?? "1970-01-01T00:00:00Z";
 }
 
 function writeTarFile(context: Context, tree: Tree, idMap: IdMap | null, target: string): Promise<Written> {

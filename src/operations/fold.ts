@@ -19,13 +19,14 @@ export async function foldUpper(context: Context, name: string, before: Settled)
 export async function foldForStart(context: Context, name: string, ref: ContainerRef): Promise<ContainerRef> {
   return await fold(context, name, ref, (ref) => async (tree, upper) => {
     const after = { ...ref, tree, generation: ref.generation + 1 };
-    await context.store.change(asWriting(context, name).command, [{ name, before: ref, after }], [], upper);
+    await context.store.change(asWriting(context, name), [{ name, before: ref, after }], [], upper);
   });
 }
 
 /** Whoever reads the container next has not changed it. */
 function asWriting(context: Context, name: string): Context {
-  return { ...context, command: `write ${name}` };
+  const { request: _ofAnother, ...rest } = context;
+  return { ...rest, command: `write ${name}` };
 }
 
 /** @param recordOf what makes a frozen tree that of a record */

@@ -63,7 +63,7 @@ export async function applyIdentity(
 ): Promise<ContainerRef> {
   const tree = await treeWithIdentity(context, name, ref.tree, config);
   const after = { ...ref, tree, identityPending: false, generation: ref.generation + 1 };
-  await context.store.change(context.command, [{ name, before: ref, after, byItself: true }]);
+  await context.store.change(context, [{ name, before: ref, after, byItself: true }]);
   return after;
 }
 

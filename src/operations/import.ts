@@ -39,7 +39,7 @@ export async function importLayer(context: Context, params: ImportParams): Promi
   const tree = await readSource(context, params, { trustKnown: true });
   const layer: Layer = { tree: tree.digest, parent, created: timestamp(), message, source: describeSource(params) };
   const after: Ref = { type: "layer", layer: layerDigest(layer) };
-  await store.change(context.command, [{ name, before, after }], [layer]);
+  await store.change(context, [{ name, before, after }], [layer]);
   const chunks = store.chunks.stats();
   return {
     name,

@@ -94,7 +94,7 @@ export async function lxcCreate(context: Context, params: LxcCreateParams): Prom
     fillContainerDirectory(directory, { config, delta: isPending ? { pending: ref.generation } : "none" });
     if (!isPending) await writeUpper(context, `${directory}/delta0`, upper, dialectOf(config));
     syncFilesystem(directory);
-    await store.change(context.command, [{ name, before: null, after: ref }]);
+    await store.change(context, [{ name, before: null, after: ref }]);
   } catch (error) {
     throw asStoreError(error, `making ${directory}`);
   }

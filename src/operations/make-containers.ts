@@ -57,7 +57,7 @@ export interface NewContainers {
  * @throws {StoreError} EXISTS, USAGE, NO_SPACE
  */
 export async function makeContainers(context: Context, options: NewContainers): Promise<void> {
-  const { store, command } = context;
+  const { store } = context;
   const { names, origin, labels, lxcPath, layers = [], others = [], prepare, replaces = false } = options;
   if (new Set(names).size < names.length) throw new StoreError("USAGE", { reason: "a name is given twice" });
   for (const name of names) {
@@ -81,7 +81,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
   const changes = [...names.map((name) => ({ name, before: null, after: ref, ...filesReplaced(name) })), ...others];
   if (lxcPath === null) {
-    await store.change(command, changes, layers);
+    await store.change(context, changes, layers);
     return;
   }
   try {
@@ -90,7 +90,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref);
     prepare?.(staging);
     staging.sync();
-    await store.change(command, changes, layers);
+    await store.change(context, changes, layers);
     for (const name of names) staging.publish(name);
   } catch (error) {
     throw asStoreError(error, `making containers in ${lxcPath}`);

@@ -33,7 +33,7 @@ export async function tag(
   params: TagParams,
 ): Promise<{ readonly name: string; readonly digest: Digest }> {
   using _operation = context.store.begin();
-  const { store, command } = context;
+  const { store } = context;
   const { ref, name, replace = false } = params;
   const before = replaceable(store, name, replace);
   const found = await settledRef(context, ref);
@@ -49,7 +49,7 @@ export async function tag(
     layers.push(layer);
     after = { type: "layer", layer: layerDigest(layer) };
   }
-  await store.change(command, [{ name, before, after }], layers);
+  await store.change(context, [{ name, before, after }], layers);
   return { name, digest: found.tree };
 }
 
@@ -63,7 +63,7 @@ export interface RenameParams {
  */
 export async function rename(context: Context, { from, to }: RenameParams): Promise<RenameParams> {
   using _operation = context.store.begin();
-  const { store, command } = context;
+  const { store } = context;
   const found = await requireRef(store, from);
   requireFree(store, to);
   if (found.type === "container" && found.lxcPath !== null) requireFreeDirectory(found.lxcPath, to);
@@ -75,14 +75,14 @@ export async function rename(context: Context, { from, to }: RenameParams): Prom
     ...(ref.type === "container" ? await renamedSnapshots(context, from, to) : []),
   ];
   if (directory === undefined) {
-    await store.change(command, changes);
+    await store.change(context, changes);
     return { from, to };
   }
   using staging = Staging.begin(store.paths.staging, dirname(directory), store.refs);
   const moved = staging.takeAwayAs(from, to);
   refuseStarted(directory);
   staging.sync();
-  await store.change(command, changes);
+  await store.change(context, changes);
   if (moved) staging.publish(to);
   return { from, to };
 }

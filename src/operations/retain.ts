@@ -78,7 +78,7 @@ export async function pin(context: Context, { refs, pinned }: PinParams): Promis
     const after: LayerRef = { type: "layer", layer: before.layer, ...(pinned && { pinned }) };
     changes.push({ name, before, after });
   }
-  if (changes.length > 0) await store.change(context.command, changes);
+  if (changes.length > 0) await store.change(context, changes);
   return { refs, pinned };
 }
 

@@ -188,7 +188,7 @@ async function captureUpper(
     if (store.uppers.mayChange(name, refVersion(ref)))
       warn(context, `${name}: it was started without what had been changed of it before, which is lost`);
     const change = { name, before: ref, after: captured, ...(command === undefined && { byItself: true as const }) };
-    await store.change(command ?? `capture ${name}`, [change], [], "overruled");
+    await store.change(command === undefined ? { command: `capture ${name}` } : context, [change], [], "overruled");
     // It ran as the machine that it was made from.
     if (captured.identityPending) markPending(directory, captured.generation);
     else clearPending(directory);

@@ -31,7 +31,7 @@ export interface SnapshotTaken {
 /** Keeps a container's state under a name. It costs a record, and the container goes on as if nothing had been. */
 export async function snapshot(context: Context, params: SnapshotParams): Promise<SnapshotTaken> {
   using _operation = context.store.begin();
-  const { store, command } = context;
+  const { store } = context;
   const { name, message = "", allowRunning = false, pinned = false } = params;
   const container = await requireContainer(store, name);
   const taken = (await snapshotsOf(store, name)).map(([known]) => known);
@@ -46,7 +46,7 @@ export async function snapshot(context: Context, params: SnapshotParams): Promis
   const layer: Layer = { tree, parent: base, created: timestamp(), message, source: `snapshot of ${name}` };
   const ref = snapshotRefName({ container: name, snapshot });
   const after: LayerRef = { type: "layer", layer: layerDigest(layer), ...(pinned && { pinned }) };
-  await store.change(command, [{ name: ref, before: null, after }], [layer]);
+  await store.change(context, [{ name: ref, before: null, after }], [layer]);
   return { name, snapshot, ref, digest: tree };
 }
 

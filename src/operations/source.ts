@@ -9,13 +9,17 @@ import { directoryChanges } from "../sources/directory.ts";
 import { tarChanges } from "../sources/tar.ts";
 import { TreeBuilder } from "../trees/builder.ts";
 import type { Tree } from "../trees/tree-store.ts";
+import { setImmediate as nextRound } from "node:timers/promises";
+import { aside } from "./context.ts";
 import type { Context } from "./context.ts";
 import { Exclusion } from "./exclusion.ts";
 import { KnownFiles } from "./known-files.ts";
+import { parseOciPlace, readOci } from "./read-oci.ts";
+import type { OciReading } from "./read-oci.ts";
 import { roomWatch } from "./room.ts";
 
 export interface SourceParams {
-  /** A directory, a tar (plain, gzip, xz or zstd), or `-` for a tar on `Context.input`. */
+  /** A directory, a tar (plain, gzip, xz or zstd), `-` for a tar on `Context.input`, or an image of an OCI layout, `oci:DIR[:TAG]`. */
   readonly source: string;
   /** Globs over paths; one without a slash fits a name in any directory. What is below an excluded directory is, too. */
   readonly exclude?: readonly string[];
@@ -40,22 +44,57 @@ export async function readSource(
   const { source } = params;
   const builder = new TreeBuilder(store.trees);
   const exclusion = new Exclusion(params.exclude ?? []);
+  if (source.startsWith("oci:")) return await readOciSource(context, params, exclusion, shift);
   const isDirectory = source !== "-" && sourceType(source) === "directory";
   const known = trustKnown && isDirectory ? KnownFiles.open(store, source) : undefined;
-  for await (const batch of openSource(context, params, exclusion, known)) {
-    for (const change of batch) {
-      const kept = exclusion.keep(change);
-      if (kept !== undefined) builder.apply(shift(kept));
+  return await aside(context, async () => {
+    for await (const batch of openSource(context, params, exclusion, known)) {
+      // Most of it is no waiting: others would have no turn.
+      await nextRound();
+      for (const change of batch) {
+        const kept = exclusion.keep(change);
+        if (kept !== undefined) builder.apply(shift(kept));
+      }
     }
-  }
-  const tree = builder.finish();
-  known?.save();
-  return tree;
+    const tree = builder.finish();
+    known?.save();
+    return tree;
+  });
+}
+
+async function readOciSource(
+  context: Context,
+  { source }: SourceParams,
+  exclusion: Exclusion,
+  shift: (change: RawChange) => RawChange,
+): Promise<Tree> {
+  const place = parseOciPlace(source);
+  if (place === undefined) throw new StoreError("USAGE", { reason: `"${source}" is no layout`, hint: "oci:DIR[:TAG]" });
+  const reading: OciReading = {
+    writer: watched(context.store.content.writer(), roomWatch(context)),
+    keep: (change) => {
+      const kept = exclusion.keep(change);
+      return kept && shift(kept);
+    },
+    onProgress: progressOf(context),
+  };
+  return await aside(context, () => readOci(context, place, reading));
 }
 
 /** For people. */
 export function describeSource({ source }: SourceParams): string {
-  return source === "-" ? "standard input" : resolve(source);
+  return source === "-" ? "standard input" : source.startsWith("oci:") ? source : resolve(source);
+}
+
+function progressOf({ store, onProgress }: Context): (progress: { entries: number; bytes: number }) => void {
+  const began = store.chunks.stats();
+  return ({ entries, bytes }) =>
+    onProgress?.({
+      phase: "importing",
+      entries,
+      bytes,
+      newBytes: store.chunks.stats().newPlainBytes - began.newPlainBytes,
+    });
 }
 
 function openSource(
@@ -66,17 +105,7 @@ function openSource(
 ): AsyncIterable<readonly RawChange[]> {
   const { store, signal } = context;
   const { source } = params;
-  const began = store.chunks.stats();
-  const options = {
-    ...(signal && { signal }),
-    onProgress: ({ entries, bytes }: { entries: number; bytes: number }) =>
-      context.onProgress?.({
-        phase: "importing",
-        entries,
-        bytes,
-        newBytes: store.chunks.stats().newPlainBytes - began.newPlainBytes,
-      }),
-  };
+  const options = { ...(signal && { signal }), onProgress: progressOf(context) };
   const writer = watched(store.content.writer(), roomWatch(context));
   if (source === "-") {
     if (context.input === undefined) throw new StoreError("USAGE", { reason: "there is no input to read" });
@@ -111,7 +140,6 @@ export function openSourceFile(source: string): AsyncIterable<Uint8Array> {
 }
 
 function sourceType(source: string): "directory" | "file" {
-  if (source.startsWith("oci:")) throw new StoreError("UNSUPPORTED", { what: "OCI layouts are not read yet" });
   const found = reading(source, () => statSync(source));
   if (found.isDirectory()) return "directory";
   if (found.isFile()) return "file";

@@ -61,7 +61,7 @@ export async function squash(context: Context, params: SquashParams): Promise<Sq
     keptBy: isOne ? [] : await namesThatReach(store, new Set(squashed), name),
     dryRun,
   };
-  if (!isOne && !dryRun) await store.change(context.command, [{ name, before, after }], [layer]);
+  if (!isOne && !dryRun) await store.change(context, [{ name, before, after }], [layer]);
   return result;
 }
 

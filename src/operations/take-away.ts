@@ -22,7 +22,7 @@ export async function takeAway(
   directories: readonly string[],
   notes: Pick<RefChange, "byItself"> = {},
 ): Promise<readonly string[]> {
-  const { store, command } = context;
+  const { store } = context;
   const changes = new Map<string, RefChange>();
   const files = new Map(directories.map((directory) => [basename(directory), keepFiles(directory)]));
   for (const [name, before] of refs) {
@@ -45,7 +45,7 @@ export async function takeAway(
       refuseStarted(directory);
     }
     for (const staging of stagings.values()) staging.sync();
-    await store.change(command, [...changes.values()]);
+    await store.change(context, [...changes.values()]);
     return [...changes.keys()];
   } finally {
     for (const staging of stagings.values()) staging[Symbol.dispose]();

@@ -123,7 +123,7 @@ export async function takeIn(
   }
   const isHeld = (layer: Digest): boolean => holdings.hasLayer(layer) && store.refs.findLayer(layer) !== undefined;
   const layers: Layer[] = sent.layers.flatMap(({ digest, layer }) => (isHeld(digest) ? [] : [layer]));
-  if (changes.length > 0) await store.change(context.command, changes, layers);
+  if (changes.length > 0) await store.change(context, changes, layers);
   return taken;
 }
 

@@ -64,7 +64,7 @@ test("refs: are what a Map would be after the same changes, and history read bac
         before: model.get(name) ?? null,
         after,
       }));
-      await refs.change("test", changes);
+      await refs.change({ command: "test" }, changes);
       for (const { name, after } of changes) {
         if (after === null) model.delete(name);
         else model.set(name, after);
@@ -93,7 +93,7 @@ test("refs: are what a Map would be after the same changes, and history read bac
 test("refs: a change whose before does not hold changes nothing at all", async () => {
   await using at = await openRefs();
   const { refs } = at;
-  await refs.change("make", [{ name: "web", before: null, after: container }]);
+  await refs.change({ command: "make" }, [{ name: "web", before: null, after: container }]);
   const layer: Layer = { tree: tree("t"), parent: null, created: container.created, message: "", source: "" };
   for (const [before, code] of [
     [null, "EXISTS"],
@@ -104,11 +104,13 @@ test("refs: a change whose before does not hold changes nothing at all", async (
       { name: "new", before: null, after: layerRef("a") },
       { name: "web", before, after: null },
     ];
-    await assert.rejects(refs.change("change", changes, [layer]), { code });
+    await assert.rejects(refs.change({ command: "change" }, changes, [layer]), { code });
     assert.deepEqual(await all(refs), new Map([["web", container]]));
     assert.throws(() => refs.layer(layerDigest(layer)), { code: "NODE_MISSING" });
   }
-  await assert.rejects(refs.change("rm", [{ name: "gone", before: container, after: null }]), { code: "REFUSED" });
+  await assert.rejects(refs.change({ command: "rm" }, [{ name: "gone", before: container, after: null }]), {
+    code: "REFUSED",
+  });
   let entries = 0;
   for await (const _entry of refs.history()) entries++;
   assert.equal(entries, 1);
@@ -117,7 +119,8 @@ test("refs: a change whose before does not hold changes nothing at all", async (
 test("refs: a damaged record is left out of the list and reported; finding it fails", async () => {
   await using at = await openRefs();
   const { refs, meta } = at;
-  for (const name of ["a", "b", "c"]) await refs.change("make", [{ name, before: null, after: container }]);
+  for (const name of ["a", "b", "c"])
+    await refs.change({ command: "make" }, [{ name, before: null, after: container }]);
   const whole = meta.getSync(nameKey("ref", "b"))!;
   const flipped = Buffer.from(whole);
   flipped[20]! ^= 1;
@@ -138,7 +141,11 @@ test("refs: a layer is proved when it is read", async () => {
   const layer: Layer = { tree: tree("t"), parent: null, created: container.created, message: "é\n", source: "/" };
   const digest = layerDigest(layer);
   assert.throws(() => refs.layer(digest), { code: "NODE_MISSING" });
-  await refs.change("make", [{ name: "a", before: null, after: { type: "layer", layer: digest } }], [layer]);
+  await refs.change(
+    { command: "make" },
+    [{ name: "a", before: null, after: { type: "layer", layer: digest } }],
+    [layer],
+  );
   assert.deepEqual(refs.layer(digest), layer);
   assert.equal(refs.treeOf({ type: "layer", layer: digest }), layer.tree);
   await meta.write([{ type: "put", key: digestKey("layer", digest), value: Buffer.from("x") }]);
@@ -147,7 +154,7 @@ test("refs: a layer is proved when it is read", async () => {
 
 test("refs: text that can be no name finds nothing, not another's record", async () => {
   await using at = await openRefs();
-  await at.refs.change("make", [{ name: "web", before: null, after: container }]);
+  await at.refs.change({ command: "make" }, [{ name: "web", before: null, after: container }]);
   // Its lowest byte is that of "w".
   for (const name of ["\u0177eb", "", "w", "webb"]) assert.equal(at.refs.find(name), undefined);
 });

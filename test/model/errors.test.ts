@@ -9,6 +9,7 @@ const details: { readonly [C in StoreErrorCode]: StoreErrorDetails[C] } = {
   NOT_FOUND: { what: "the-fact" },
   EXISTS: { what: "the-fact" },
   REFUSED: { reason: "the-fact" },
+  RESULT_LOST: { command: "the-fact" },
   STORE_MISSING: { directory: "the-fact" },
   STORE_LOCKED: { directory: "/store", owner: "the-fact", waitedSeconds: 3 },
   FORMAT_INVALID: { record: "record", reason: "the-fact" },

@@ -138,7 +138,7 @@ test("diff: a directory of the host on either side; what is exported differs in 
     "renamed bin/tool -> bin/tool2",
     "changed etc/hosts content,mtime",
   ]);
-  await at.store.change("a test", []);
+  await at.store.change({ command: "a test" }, []);
   assert.deepEqual(await at.store.usage(), usage);
   for (const [a, b, code] of [
     [`dir:${at.path}/none`, "base", "NOT_FOUND"],

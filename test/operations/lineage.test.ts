@@ -76,7 +76,7 @@ test("tree: layers on their parents, containers on their bases; with a ref its l
   const layers = [store.refs.layer(base.layer)];
   for (let i = 0; i < 3000; i++) layers.push({ ...layers[0]!, parent: layerDigest(layers.at(-1)!), message: `${i}` });
   const after = { type: "layer", layer: layerDigest(layers.at(-1)!) } as const;
-  await store.change("a test", [{ name: "top", before: null, after }], layers.slice(1));
+  await store.change({ command: "a test" }, [{ name: "top", before: null, after }], layers.slice(1));
   let depth = 0;
   for (
     let nodes = await lineageTree(at.context, { ref: "top" });

@@ -126,9 +126,9 @@ test("store: changes of names at once come one after the other, each with its en
   const { digest } = await create(at.context, { source: at.source, name: "c", noLxc: true });
   const ref = at.store.refs.find("c") ?? assert.fail();
   const names = Array.from({ length: 50 }, (_, i) => `c${i}`);
-  await Promise.all(names.map((name) => at.store.change(name, [{ name, before: null, after: ref }])));
+  await Promise.all(names.map((name) => at.store.change({ command: name }, [{ name, before: null, after: ref }])));
   const rivals = await Promise.allSettled(
-    ["a", "b"].map((text) => at.store.change(text, [{ name: "rival", before: null, after: ref }])),
+    ["a", "b"].map((text) => at.store.change({ command: text }, [{ name: "rival", before: null, after: ref }])),
   );
   assert.deepEqual(
     rivals.map(({ status }) => status),
@@ -136,7 +136,7 @@ test("store: changes of names at once come one after the other, each with its en
   );
   await at.store[Symbol.asyncDispose]();
   await using store = await Store.open(at.store.paths.directory);
-  await store.change("last", [{ name: "c0", before: ref, after: null }]);
+  await store.change({ command: "last" }, [{ name: "c0", before: ref, after: null }]);
   const commands: string[] = [];
   for await (const { command } of store.refs.history()) commands.unshift(command);
   assert.deepEqual(commands, ["a test", ...names, "a", "last"]);

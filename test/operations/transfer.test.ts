@@ -179,7 +179,7 @@ async function makeHistory(at: TestStore, streams: readonly Parameters<TreeBuild
       after: { type: "layer" as const, layer: layerDigest(of), ...(i === 0 && { pinned: true as const }) },
     })),
   ];
-  await store.change("test", changes, [...records, ...snapshots]);
+  await store.change({ command: "test" }, changes, [...records, ...snapshots]);
   return { context, layers, trees };
 }
 

@@ -198,8 +198,8 @@ test("undo, NAME@{N}: what has been collected is NOT_FOUND, and nothing changes"
   const ref = refs.find("web")!;
   assert.ok(ref.type === "container");
   const lost = { ...ref, tree: digestOf(Buffer.from("lost")), lxcPath: null };
-  await store.change("test", [{ name: "lost", before: null, after: lost }]);
-  await store.change("test", [{ name: "lost", before: lost, after: null }]);
+  await store.change({ command: "test" }, [{ name: "lost", before: null, after: lost }]);
+  await store.change({ command: "test" }, [{ name: "lost", before: lost, after: null }]);
   await assert.rejects(undo(context), { code: "NOT_FOUND" });
   await assert.rejects(show(context, { ref: "lost@{1}" }), { code: "NOT_FOUND" });
   assert.deepEqual(await names(context), ["db", "web", "base"]);
