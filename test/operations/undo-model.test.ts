@@ -1,25 +1,40 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  backup,
   capture,
+  chmodFiles,
   clone,
   commit,
   create,
   importLayer,
   isStoreError,
+  linkFiles,
   list,
+  makeDirectories,
+  moveFiles,
+  pin,
   put,
+  rebase,
+  receive,
+  reflog,
   remove,
   rename,
   reset,
+  restore,
+  retain,
   rollback,
+  send,
   snapshot,
+  squash,
   tag,
   undo,
+  unlinkFiles,
 } from "../../src/index.ts";
 import type { Context } from "../../src/index.ts";
+import { errnoOf } from "../../src/errors.ts";
 import { assertNothingHalfMade, FOR_ANYBODY, openTestHost, runContainer, startContainer } from "./support.ts";
 import type { TestHost } from "./support.ts";
 
@@ -42,6 +57,21 @@ const command = fc.oneof(
   { weight: 2, arbitrary: fc.record({ verb: fc.constant("rename" as const), name, to: name }) },
   { weight: 2, arbitrary: fc.record({ verb: fc.constant("remove" as const), name, other: name }) },
   fc.record({ verb: fc.constant("removeLayer" as const), layer }),
+  fc.record({ verb: fc.constant("removeSnapshot" as const), name, snap }),
+  fc.record({ verb: fc.constant("pin" as const), name, snap, pinned: fc.boolean() }),
+  fc.record({ verb: fc.constant("retain" as const), name }),
+  fc.record({ verb: fc.constant("squash" as const), layer }),
+  { weight: 2, arbitrary: fc.record({ verb: fc.constant("rebase" as const), name, layer }) },
+  fc.record({ verb: fc.constant("restore" as const), name, to: name }),
+  fc.record({ verb: fc.constant("receive" as const), name, to: name, replace: fc.boolean() }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constant("files" as const),
+      name,
+      call: fc.constantFrom("mkdir" as const, "chmod" as const, "unlink" as const, "mv" as const, "ln" as const),
+    }),
+  },
   fc.record({ verb: fc.constant("tag" as const), name, layer }),
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
@@ -135,17 +165,26 @@ async function openHost(): Promise<TestHost> {
   return at;
 }
 
-/** @returns false if it failed, or found nothing to do */
+/** Each command is one entry of the history, with what names were before and after. @returns false if it failed, or found nothing to do */
 async function isDone(at: TestHost, one: Command): Promise<boolean> {
   const before = await entriesOf(at);
+  const began = Date.now();
+  const context = { ...at.context, command: `test ${one.verb}` };
   try {
-    await done(at, one);
+    await done({ ...at, context }, one);
   } catch (error) {
-    if (!isStoreError(error, "NOT_FOUND") && !isStoreError(error, "EXISTS") && !isStoreError(error, "USAGE"))
-      throw error;
+    const codes = ["NOT_FOUND", "EXISTS", "USAGE"] as const;
+    if (!codes.some((code) => isStoreError(error, code)) && errnoOf(error) === undefined) throw error;
+    assert.equal(await entriesOf(at), before, `${one.verb} failed, and changed something`);
     return false;
   }
-  return (await entriesOf(at)) > before;
+  if ((await entriesOf(at)) === before) return false;
+  assert.equal(await entriesOf(at), before + 1, `${one.verb} is one entry`);
+  const [entry] = await reflog(context, { limit: 1 });
+  assert.equal(entry?.command, context.command);
+  assert.ok(Date.parse(entry.time) >= began, `${one.verb} was at ${entry.time}`);
+  assert.notDeepEqual(entry.changes, [], `${one.verb} has changed nothing`);
+  return true;
 }
 
 async function done({ context, lxcPath, path }: TestHost, one: Command): Promise<unknown> {
@@ -182,8 +221,52 @@ async function done({ context, lxcPath, path }: TestHost, one: Command): Promise
       return await remove(context, { names: [one.name, one.other] });
     case "removeLayer":
       return await remove(context, { names: [one.layer] });
+    case "removeSnapshot":
+      return await remove(context, { names: [`${one.name}@${one.snap}`] });
+    case "pin":
+      return await pin(context, { refs: [`${one.name}@${one.snap}`], pinned: one.pinned });
+    case "retain":
+      return await retain(context, { names: [one.name], keepLast: 1 });
+    case "squash":
+      return await squash(context, { name: one.layer });
+    case "rebase":
+      return await rebase(context, { name: one.name, onto: one.layer, prefer: "ours" });
+    case "restore": {
+      const file = `${path}/backup`;
+      rmSync(file, { force: true });
+      await backup(context, { name: one.name, file });
+      return await restore(context, { file, name: one.to, lxcPath });
+    }
+    case "receive": {
+      const file = `${path}/stream`;
+      rmSync(file, { force: true });
+      await send(context, { refs: [one.name], file });
+      return await receive(context, { file, as: one.to, replace: one.replace });
+    }
+    case "files":
+      return await changeFiles(context, one.name, one.call);
     case "tag":
       return await tag(context, { ref: one.name, name: one.layer, replace: true });
+  }
+}
+
+async function changeFiles(
+  context: Context,
+  name: string,
+  call: "mkdir" | "chmod" | "unlink" | "mv" | "ln",
+): Promise<unknown> {
+  const [file, other] = [`${name}:/text`, `${name}:/other`];
+  switch (call) {
+    case "mkdir":
+      return await makeDirectories(context, { paths: [other] });
+    case "chmod":
+      return await chmodFiles(context, { paths: [file], mode: "600" });
+    case "unlink":
+      return await unlinkFiles(context, { paths: [file] });
+    case "mv":
+      return await moveFiles(context, { paths: [file], target: other });
+    case "ln":
+      return await linkFiles(context, { targets: [file], path: other });
   }
 }
 
