@@ -37,12 +37,13 @@ function damageIn(file: string, sizeBytes: number, depth: "blocks" | "frames"): 
   const fd = openSync(file, "r");
   try {
     if (fstatSync(fd).size !== sizeBytes) return `has ${fstatSync(fd).size} bytes of ${sizeBytes}`;
+    if (sizeBytes < FOOTER_BYTES) return "does not end as a table does";
     const footer = readAt(fd, sizeBytes - FOOTER_BYTES, FOOTER_BYTES);
     if (footer.readBigUInt64LE(FOOTER_BYTES - 8) !== MAGIC) return "does not end as a table does";
     const handles = new Varints(footer);
     const [metaIndex, index] = [handleIn(handles), handleIn(handles)];
     for (const handle of [metaIndex, index])
-      if (!isSound(fd, handle, sizeBytes)) return `is damaged at byte ${handle.at}`;
+      if (handle.length < COUNT_BYTES || !isSound(fd, handle, sizeBytes)) return `is damaged at byte ${handle.at}`;
     // By which LevelDB knows that a key is not there.
     for (const filter of handlesIn(readAt(fd, metaIndex.at, metaIndex.length)))
       if (!isSound(fd, filter, sizeBytes)) return `is damaged at byte ${filter.at}`;
@@ -68,7 +69,7 @@ function handleIn(varints: Varints): Handle {
 
 /** Of an index block whose sum is right: each entry has its key in full. */
 function* handlesIn(index: Buffer): Generator<Handle> {
-  const end = index.length - 4 - 4 * index.readUInt32LE(index.length - 4);
+  const end = index.length - COUNT_BYTES - 4 * index.readUInt32LE(index.length - COUNT_BYTES);
   for (const entry = new Varints(index); entry.at < end;) {
     const [, keyBytes, valueBytes] = [entry.next(), entry.next(), entry.next()];
     const valueAt = entry.at + keyBytes;
@@ -107,6 +108,8 @@ function readAt(fd: number, position: number, length: number): Buffer {
 }
 
 const FOOTER_BYTES = 48;
+/** At the end of a block, of its restart points. */
+const COUNT_BYTES = 4;
 const MAGIC = 0xdb4775248b80fb57n;
 /** Type 1, masked CRC 4. */
 const TRAILER_BYTES = 5;

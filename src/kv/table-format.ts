@@ -47,13 +47,14 @@ function unescaped(text: string): string {
 
 /** @returns an index without keys if it is none that can be read here */
 export function readIndex(fd: number, sizeBytes: number): TableIndex {
+  if (sizeBytes < FOOTER_BYTES) return NO_INDEX;
   const footer = Buffer.alloc(FOOTER_BYTES);
   readSync(fd, footer, 0, FOOTER_BYTES, sizeBytes - FOOTER_BYTES);
   const handles = new Varints(footer);
   // The place of another block comes first.
   const [, , position, length] = [handles.next(), handles.next(), handles.next(), handles.next()];
   const isTable = footer.readBigUInt64LE(FOOTER_BYTES - 8) === MAGIC && position + length <= sizeBytes;
-  if (!isTable) return NO_INDEX;
+  if (!isTable || length < COUNT_BYTES) return NO_INDEX;
   const block = Buffer.alloc(length + 1);
   if (readSync(fd, block, 0, length + 1, position) < length + 1 || block[length] !== UNCOMPRESSED) return NO_INDEX;
   return decodeIndex(block.subarray(0, length));
@@ -61,7 +62,7 @@ export function readIndex(fd: number, sizeBytes: number): TableIndex {
 
 function decodeIndex(block: Buffer): TableIndex {
   // Each entry is a "restart point", which has its key in full; the block ends with a list of them.
-  const end = block.length - 4 - 4 * block.readUInt32LE(block.length - 4);
+  const end = block.length - COUNT_BYTES - 4 * block.readUInt32LE(block.length - COUNT_BYTES);
   const keys: string[] = [];
   const positions: number[] = [];
   const entry = new Varints(block);
@@ -113,6 +114,8 @@ const MAX_SCALE = 2 ** 56;
 /** After each key: what its entry is, and the number of its write. */
 export const TAG_BYTES = 8;
 const FOOTER_BYTES = 48;
+/** At the end of a block, of its restart points. */
+const COUNT_BYTES = 4;
 const MAGIC = 0xdb4775248b80fb57n;
 const UNCOMPRESSED = 0;
 const NO_INDEX: TableIndex = { keys: [], positions: [] };

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { fileTargets } from "./file-targets.ts";
 import { Random } from "./random.ts";
 import { RECORD_TARGETS } from "./record-targets.ts";
 import { STREAM_TARGETS } from "./stream-targets.ts";
@@ -36,7 +37,7 @@ export const MAX_CASE_BYTES: number = 192 << 20;
 
 /** Runs cases one after the other. A case that does not end ends the process, once it has said which it was. */
 export async function fuzz({ cases, seed, directory, onProgress }: FuzzOptions): Promise<FuzzReport> {
-  const targets = [...RECORD_TARGETS, ...STREAM_TARGETS, ...textTargets(directory)];
+  const targets = [...RECORD_TARGETS, ...STREAM_TARGETS, ...textTargets(directory), ...(await fileTargets(directory))];
   const weights = targets.map(({ weight }) => weight);
   const counts: Record<string, number> = Object.fromEntries(targets.map(({ name }) => [name, 0]));
   const failures: FuzzFailure[] = [];

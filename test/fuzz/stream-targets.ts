@@ -143,8 +143,10 @@ const packets: Target = {
   run: async (random) => {
     const pieces: Uint8Array[] = [];
     const writer = new PacketWriter((bytes) => Promise.resolve(void pieces.push(bytes)));
-    for (let left = random.below(4); left >= 0; left--)
-      await writer.put(random.pick(Object.values(PACKET)), mutatedBytes(random, random.pick(NOTES)));
+    for (let left = random.below(4); left >= 0; left--) {
+      const [kind, payload] = [random.pick(Object.values(PACKET)), mutatedBytes(random, random.pick(NOTES))];
+      await typedAsync(() => writer.put(kind, payload));
+    }
     await writer.end();
     const bytes = Buffer.concat(pieces);
     const other = random.once(2) ? bytes : mutatedBytes(random, bytes);
