@@ -173,8 +173,8 @@ export class Store implements AsyncDisposable {
     const { staging, partials, directory, manifests, lxc } = this.paths;
     for (const { directory, error } of recoverStagings(staging, this.refs))
       onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
-    for (const { path, error } of sweepPartials(partials))
-      onWarning?.(`${path} is left of an export that was not finished: ${messageOf(error)}`);
+    for (const { registration, error } of sweepPartials(partials))
+      onWarning?.(`${registration} leads to what is left of an unfinished export: ${messageOf(error)}`);
     for (const place of [directory, manifests, lxc]) removeTemporaries(place);
     this.exports.sweep();
     if (this.refusal === undefined) this.#reserve.keep();

@@ -6,7 +6,7 @@ import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncPath } from "../sys/durable.ts";
 
 /** What is on its way into being in a directory of the user's. */
-export interface Partial extends Disposable {
+export interface Unfinished extends Disposable {
   /** Where it is made: a hidden name that nothing has. */
   readonly path: string;
 }
@@ -17,7 +17,7 @@ export interface Partial extends Disposable {
  *
  * @param registry the store's directory of symlinks to them, one each
  */
-export function beginPartial(registry: string, directory: string): Partial {
+export function beginPartial(registry: string, directory: string): Unfinished {
   const id = randomBytes(8).toString("hex");
   const path = `${directory}/${PREFIX}${id}`;
   const registration = `${registry}/${id}`;
@@ -42,7 +42,7 @@ function register(registry: string, registration: string, path: string): boolean
 }
 
 export interface StuckPartial {
-  readonly path: string;
+  readonly registration: string;
   readonly error: unknown;
 }
 
@@ -51,13 +51,11 @@ export function sweepPartials(registry: string): StuckPartial[] {
   const stuck: StuckPartial[] = [];
   for (const id of namesIn(registry)) {
     const registration = `${registry}/${id}`;
-    const path = readlinkSync(registration);
-    // A filesystem that is not mounted now may be so at the next try.
-    if (lstatSync(dirname(path), { throwIfNoEntry: false }) === undefined) continue;
     try {
-      remove(registration);
+      // A filesystem that is not mounted now may be so at the next try.
+      if (isThere(dirname(readlinkSync(registration)))) remove(registration);
     } catch (error) {
-      stuck.push({ path, error });
+      stuck.push({ registration, error });
     }
   }
   return stuck;
@@ -75,9 +73,13 @@ function remove(registration: string): void {
 }
 
 function removePartial(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  if (!isThere(path)) return;
   using parent = DirectoryHandle.open(dirname(path));
   parent.removeTree(basename(path));
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function namesIn(directory: string): string[] {
