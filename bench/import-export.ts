@@ -83,6 +83,13 @@ const PEERS: readonly Peer[] = [
   },
 ];
 
+/** That of tools that would ask, or keep things elsewhere. */
+const ENVIRONMENT: readonly string[] = [
+  "RESTIC_PASSWORD=bench",
+  "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes",
+  "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes",
+];
+
 /** What one round of one tool took for all roots. */
 interface Round {
   readonly put: Measured;
@@ -258,10 +265,3 @@ function describe(all: readonly Round[]): string {
   const sync = median(all.map((round) => round.sync)).toFixed(2);
   return `in ${of("put")}; stored ${stored}; the last again ${of("again")}; out ${of("get")}, then sync ${sync} s`;
 }
-
-/** That of tools that would ask, or keep things elsewhere. */
-const ENVIRONMENT: readonly string[] = [
-  "RESTIC_PASSWORD=bench",
-  "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes",
-  "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes",
-];

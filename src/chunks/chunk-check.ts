@@ -10,6 +10,7 @@ import type { Digest } from "../model/digest.ts";
 import { DigestMap } from "../model/digest-map.ts";
 import { Threads } from "../sys/threads.ts";
 import type { ChunkStore } from "./chunk-store.ts";
+import { verifyValues } from "./verify-values.ts";
 import type { VerifiedValues, VerifyJob } from "./verify-values.ts";
 
 export interface ChunkCheckOptions {
@@ -60,9 +61,10 @@ class ChunkCheck implements Disposable {
   /** That may be bad: a read decides. */
   readonly #suspects = new Set<Digest>();
   readonly #ledger = new Map<number, number>();
-  readonly #threads = new Threads<VerifyJob, VerifiedValues>("chunks/verify-thread");
+  readonly #threads = new Threads<VerifyJob, VerifiedValues>("chunks/verify-thread", verifyValues);
   readonly #running = new Set<Promise<void>>();
   #job: { file: string; values: VerifyJob["values"][number][]; bytes: number } = { file: "", values: [], bytes: 0 };
+  #provenBytes = 0;
   #storedBytes = 0;
   #plainBytes = 0;
   #chunks = 0;
@@ -147,18 +149,25 @@ class ChunkCheck implements Disposable {
   }
 
   async #dispatch(): Promise<void> {
-    const { file, values } = this.#job;
+    const { file, values, bytes } = this.#job;
     this.#job = { file: "", values: [], bytes: 0 };
     if (values.length === 0) return;
-    const running = this.#threads.run({ file, values }).then(({ bad }) => {
+    this.#provenBytes += bytes;
+    // A thread takes longer to begin than so much does here.
+    if (this.#provenBytes <= OWN_BYTES) return this.#suspect(verifyValues({ file, values }));
+    const running = this.#threads.run({ file, values }).then((verified) => {
       this.#running.delete(running);
-      for (const { id, digest } of bad)
-        if (digest !== undefined) this.#suspects.add(digest);
-        else for (const row of readRows(this.#values, id) ?? []) this.#suspects.add(row.digest);
+      this.#suspect(verified);
     });
     this.#running.add(running);
     running.catch(() => undefined);
     if (this.#running.size >= JOBS_AHEAD) await Promise.race(this.#running);
+  }
+
+  #suspect({ bad }: VerifiedValues): void {
+    for (const { id, digest } of bad)
+      if (digest !== undefined) this.#suspects.add(digest);
+      else for (const row of readRows(this.#values, id) ?? []) this.#suspects.add(row.digest);
   }
 
   async index(): Promise<void> {
@@ -231,4 +240,5 @@ const USUAL_HEAD_BYTES = 4096;
 /** Read by one thread at a stretch. */
 const JOB_BYTES = 4 << 20;
 const JOBS_AHEAD = 8;
+const OWN_BYTES = 8 << 20;
 const SUSPECTS_BETWEEN_TURNS = 64;

@@ -87,7 +87,7 @@ export class Slab {
 }
 
 /** Of all stores that this process has open. */
-const compressors = new Threads<Rows, void>("sys/compress-thread");
+const compressors = new Threads<Rows, void>("sys/compress-thread", compressRows);
 
 /** True once threads run that compress: then they are rather asked than begun. */
 export function compressorsRun(): boolean {

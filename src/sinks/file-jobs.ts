@@ -179,7 +179,7 @@ export class FileJobs {
 }
 
 /** Of all exports of this process. */
-const writers = new Threads<FilesJob, FilesWritten>("sinks/write-files-thread");
+const writers = new Threads<FilesJob, FilesWritten>("sinks/write-files-thread", writeFiles);
 
 /** A rejection, never a throw: as of a thread. */
 async function here(job: FilesJob): Promise<FilesWritten> {

@@ -17,23 +17,29 @@ interface Answer<Result> {
   readonly failure?: ErrorData;
 }
 
-interface Pending<Result> {
-  readonly resolve: (result: Result) => void;
+interface Pending<Job, Result> {
+  readonly job: Job;
+  readonly resolve: (result: Result | Promise<Result>) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
  * Threads that do jobs by a module that calls `serveJobs`. A thread begins when there is more to do than those that run take, and
- * lasts as long as the process, which does not wait for it.
+ * lasts as long as the process, which does not wait for it. Where none can begin, for want of fds or memory, this one does the jobs.
  */
 export class Threads<Job, Result> implements Disposable {
   readonly #module: string;
-  readonly #most: number;
-  readonly #threads: Thread<Job, Result>[] = [];
+  readonly #work: (job: Job) => Result;
+  #most: number;
+  #threads: Thread<Job, Result>[] = [];
 
-  /** @param module in src/, as "sys/compress-thread" */
-  constructor(module: string, most: number = THREADS) {
+  /**
+   * @param module in src/, as "sys/compress-thread"
+   * @param work what it serves
+   */
+  constructor(module: string, work: (job: Job) => Result, most: number = THREADS) {
     this.#module = module;
+    this.#work = work;
     this.#most = most;
   }
 
@@ -52,11 +58,29 @@ export class Threads<Job, Result> implements Disposable {
       (least, one) => (least !== undefined && least.load <= one.load ? least : one),
       undefined,
     );
-    if ((thread === undefined || thread.load >= BUSY_JOBS) && this.#threads.length < this.#most) {
-      thread = new Thread(this.#module, (gone) => this.#threads.splice(this.#threads.indexOf(gone), 1));
+    if ((thread === undefined || thread.load >= BUSY_JOBS) && this.#threads.length < this.#most)
+      thread = this.#begin() ?? thread;
+    return thread === undefined ? this.#doHere(job) : thread.run(job);
+  }
+
+  #begin(): Thread<Job, Result> | undefined {
+    try {
+      const thread = new Thread<Job, Result>(this.#module, (left) => {
+        this.#threads = this.#threads.filter((one) => one !== thread);
+        if (left.length > 0) this.#most = this.#threads.length;
+        for (const { job, resolve } of left) resolve(this.#doHere(job));
+      });
       this.#threads.push(thread);
+      return thread;
+    } catch {
+      this.#most = this.#threads.length;
+      return undefined;
     }
-    return thread!.run(job);
+  }
+
+  /** As a thread does it: what it throws is a rejection. */
+  async #doHere(job: Job): Promise<Result> {
+    return await Promise.resolve(this.#work(job));
   }
 
   /** Ends them, whatever they do. */
@@ -67,16 +91,23 @@ export class Threads<Job, Result> implements Disposable {
 
 class Thread<Job, Result> {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending<Result>>();
+  readonly #pending = new Map<number, Pending<Job, Result>>();
   #number = 0;
+  #hasBegun = false;
 
-  constructor(module: string, onGone: (thread: Thread<Job, Result>) => void) {
+  /** @param onGone gets the jobs of one that never began */
+  constructor(module: string, onGone: (left: readonly Pending<Job, Result>[]) => void) {
     this.#worker = workerOf(module);
     this.#worker.unref();
     this.#worker.on("message", (answer: Answer<Result>) => this.#settle(answer));
-    this.#worker.on("error", (error) => this.#lose(error));
+    this.#worker.on("online", () => (this.#hasBegun = true));
+    this.#worker.on("error", (error) => {
+      if (this.#hasBegun) this.#lose(error);
+    });
     this.#worker.on("exit", () => {
-      onGone(this);
+      const left = this.#hasBegun ? [] : [...this.#pending.values()];
+      if (!this.#hasBegun) this.#pending.clear();
+      onGone(left);
       this.#lose(new Error(`a thread of ${module} ended`));
     });
   }
@@ -89,7 +120,7 @@ class Thread<Job, Result> {
     return new Promise((resolve, reject) => {
       if (this.#pending.size === 0) this.#worker.ref();
       const number = this.#number++;
-      this.#pending.set(number, { resolve, reject });
+      this.#pending.set(number, { job, resolve, reject });
       this.#worker.postMessage({ number, job } satisfies Message<Job>);
     });
   }
