@@ -1,4 +1,5 @@
 import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import { Turns } from "../sinks/turns.ts";
@@ -40,9 +41,10 @@ export interface Copied extends CopiedObjects {
 export async function copy(context: Context, params: CopyParams): Promise<Copied> {
   using _operation = context.store.begin();
   const { to, waitSeconds } = params;
-  if (existsSync(to) && realpathSync(to) === context.store.paths.directory)
+  const own = context.store.paths.directory;
+  if (`${resolve(to)}/`.startsWith(`${own}/`) || (existsSync(to) && realpathSync(to) === own))
     throw new StoreError("USAGE", {
-      reason: `${to} is the store itself`,
+      reason: `${to} is this store itself, or in it`,
       hint: "delta0 tag gives a state one more name",
     });
   const sent: Sent = { bases: [], ...(await gatherSent(context, params)) };

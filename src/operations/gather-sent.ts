@@ -1,5 +1,5 @@
 import type { Layer } from "../containers/records.ts";
-import { layerDigest, timestamp } from "../containers/refs.ts";
+import { layerDigest } from "../containers/refs.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
 import type { SentBase, SentItem, SentLayer } from "../transfer/send-note.ts";
@@ -88,8 +88,11 @@ function nameForLayer(name: string): string | null {
   return isRefName(own) ? own : null;
 }
 
+/** The same state is to give the same layer whenever it is sent. */
+const NO_TIME = "1970-01-01T00:00:00.000000000Z";
+
 function layerOfTree({ tree, past }: Extract<Resolved, { kind: "tree" }>): Layer {
-  if (past === undefined) return { tree, parent: null, created: timestamp(), message: "", source: `tree ${tree}` };
+  if (past === undefined) return { tree, parent: null, created: NO_TIME, message: "", source: `tree ${tree}` };
   const { name, ref } = past;
   return { tree, parent: ref.base, created: ref.captured ?? ref.created, message: "", source: `container ${name}` };
 }

@@ -25,6 +25,7 @@ import {
   snapshot,
   Store,
   tag,
+  undo,
 } from "../../src/index.ts";
 import type { Context, TakenIn } from "../../src/index.ts";
 import { digestOf } from "../../src/format/blake3.ts";
@@ -454,7 +455,8 @@ test("transfer: names: one may be given, all may get a prefix, others are refuse
   await assert.rejects(outcomes({ all: true, refs: ["web"] }), { code: "USAGE" });
   await assert.rejects(outcomes({ refs: [] }), { code: "USAGE" });
   await assert.rejects(outcomes({ refs: ["wbe"] }), { code: "NOT_FOUND" });
-  await assert.rejects(copy(context, { refs: ["web"], to: at.store.paths.directory }), { code: "USAGE" });
+  for (const own of ["", "/", "/inside"])
+    await assert.rejects(copy(context, { refs: ["web"], to: `${at.store.paths.directory}${own}` }), { code: "USAGE" });
 
   assert.deepEqual(await outcomes({ refs: ["web"] }), ["web container new"]);
   {
@@ -481,6 +483,10 @@ test("transfer: names: one may be given, all may get a prefix, others are refuse
     );
     // What it was before is in its history, as with every command.
     assert.equal((await show(other, { ref: "web@{1}" })).digest, base.digest);
+    // A name was moved, a snapshot came, and before that the greeting.
+    await undo(other, { count: 3 });
+    assert.equal((await show(other, { ref: "web" })).digest, base.digest);
+    await undo(other);
     await rollback(other, { name: "web", snapshot: "snap0" });
     assert.equal((await show(other, { ref: "web" })).digest, base.digest);
     await clone(other, { ref: "web", names: ["web2"], ...NO_LXC });
