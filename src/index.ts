@@ -1,6 +1,9 @@
 /** The public API: a store, and the operations on it, one per command. docs/api.md. */
 export { StoreError, PosixError, isStoreError } from "./errors.ts";
 export type { StoreErrorCode, StoreErrorDetails } from "./errors.ts";
+export { Session } from "./service/session.ts";
+export type { SessionOptions } from "./service/session.ts";
+export type { Api, Caller, Steps } from "./service/operations.ts";
 export { Store } from "./store.ts";
 export type { OpenOptions, StoreUsage } from "./store.ts";
 export { StorePaths } from "./store-paths.ts";

@@ -7,8 +7,8 @@ import { StorePaths } from "../store-paths.ts";
 import { tryLock } from "../sys/lock.ts";
 import type { Host } from "./host.ts";
 import { visit } from "./guest.ts";
-import { apiOf } from "./operations.ts";
-import type { Api, Caller, OperationName } from "./operations.ts";
+import { apiOf, stepsOf } from "./operations.ts";
+import type { Api, Caller, OperationName, Steps } from "./operations.ts";
 import { place } from "./place.ts";
 import { ResumedOutput } from "./resumed-output.ts";
 
@@ -38,6 +38,11 @@ export class Session implements AsyncDisposable {
     this.#directory = directory;
     this.#options = options;
     this.api = apiOf((name, caller, params) => this.#call(name, caller, params));
+  }
+
+  /** The operations as steps of what has containers or programs run in between. */
+  steps(caller: Caller): Steps {
+    return stepsOf((name, params) => this.#call(name, caller, params));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
