@@ -18,6 +18,8 @@ export interface OpenDamage {
   readonly mended: string | undefined;
   /** What is to be removed in the end: what was salvaged beside its place, or what was damaged and is out of it now. */
   readonly aside: string | undefined;
+  /** All that was in it is in what was put in its place. */
+  readonly isWhole: boolean;
 }
 
 export interface DamagedParts {
@@ -39,13 +41,22 @@ export async function openDamagedParts(
     const { kv, salvaged } = await openDamaged(directory, { purpose, ...options });
     if (salvaged === undefined) return { kv, openAt: directory };
     const { error, openAt, aside } = salvaged;
-    const mended = purpose === "mend" ? "made anew of what its tables and logs hold" : undefined;
-    damage.push({ file: directory, reason: `${error.details.record}: ${error.details.reason}`, mended, aside });
+    const isWhole = /\/(CURRENT|MANIFEST-[0-9]+)$/.test(error.details.record);
+    const what = isWhole ? "made anew of its tables and logs" : "made anew of what can be read of its tables and logs";
+    const mended = purpose === "mend" ? what : undefined;
+    damage.push({
+      file: directory,
+      reason: `${error.details.record}: ${error.details.reason}`,
+      mended,
+      aside,
+      isWhole,
+    });
     return { kv, openAt };
   };
   const meta = await open(paths.meta);
+  let chunks: Awaited<ReturnType<typeof open>> | undefined;
   try {
-    const chunks = await open(paths.chunks, { writeBufferBytes, isWrittenOnce: true });
+    chunks = await open(paths.chunks, { writeBufferBytes, isWrittenOnce: true });
     let uppers = paths.uppers;
     if (existsSync(uppers)) {
       const { kv, openAt } = await open(uppers);
@@ -54,6 +65,7 @@ export async function openDamagedParts(
     }
     return { meta: meta.kv, chunks: chunks.kv, uppers, damage };
   } catch (error) {
+    await chunks?.kv[Symbol.asyncDispose]();
     await meta.kv[Symbol.asyncDispose]();
     throw error;
   }
@@ -73,14 +85,15 @@ function* formatDamage(paths: StorePaths, purpose: Purpose): Generator<OpenDamag
     rmSync(paths.initialising, { force: true });
     writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
   }
-  yield { file: paths.format, reason, mended, aside: undefined };
+  yield { file: paths.format, reason, mended, aside: undefined, isWhole: true };
 }
 
 function* directoryDamage(paths: StorePaths, purpose: Purpose): Generator<OpenDamage> {
   for (const file of [paths.privateExports, paths.manifests, paths.staging, paths.lxc]) {
     if (existsSync(file)) continue;
     if (purpose === "mend") mkdirSync(file, { recursive: true, mode: 0o700 });
-    yield { file, reason: "is lost", mended: purpose === "mend" ? "made anew, empty" : undefined, aside: undefined };
+    const mended = purpose === "mend" ? "made anew, empty" : undefined;
+    yield { file, reason: "is lost", mended, aside: undefined, isWhole: true };
   }
 }
 

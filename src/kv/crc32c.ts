@@ -4,7 +4,22 @@
  * Source: leveldb 1.20, util/crc32c.h; Kounavis, Berry: Novel table lookup-based algorithms, 2008.
  */
 export function maskedCrc(bytes: Uint8Array): number {
-  const crc = crc32c(bytes);
+  return masked(crc32c(bytes));
+}
+
+/** For sums of what ends nobody knows where: one byte after the other. */
+export const CRC_START = -1;
+
+export function crcStep(crc: number, byte: number): number {
+  return T0[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
+}
+
+/** What `maskedCrc` gives for the bytes so far. */
+export function maskedEnd(crc: number): number {
+  return masked(~crc >>> 0);
+}
+
+function masked(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0;
 }
 
@@ -23,7 +38,7 @@ function crc32c(bytes: Uint8Array): number {
       T1[bytes[at + 6]!]! ^
       T0[bytes[at + 7]!]!;
   }
-  for (; at < bytes.length; at++) crc = T0[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8);
+  for (; at < bytes.length; at++) crc = crcStep(crc, bytes[at]!);
   return ~crc >>> 0;
 }
 

@@ -74,7 +74,16 @@ export async function openDatabase(
 export function isUnreadable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = "code" in error ? error.code : undefined;
+  if (code === "FORMAT_INVALID") return isUnreadable(error.cause);
   return code === "EIO" || code === "LEVEL_CORRUPTION" || error.message.startsWith("IO error: ");
+}
+
+/** What to throw for what LevelDB could not read: that its files are damaged, or the error itself. */
+export function asReadError(error: unknown, directory: string): unknown {
+  if (!isUnreadable(error) || errnoOf(error) !== undefined || systemFailure(error, "read", directory) !== undefined)
+    return error;
+  const reason = `LevelDB cannot read it: ${(error as Error).message}`;
+  return new StoreError("FORMAT_INVALID", { record: directory, reason, hint: FSCK }, { cause: error });
 }
 
 /** LevelDB cannot do what is asked of it, whatever the reason. */

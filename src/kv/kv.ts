@@ -1,8 +1,7 @@
 import { readdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { roomAt, StoreError } from "../errors.ts";
-import { makeDirectories } from "../sys/make-directories.ts";
-import { openDatabase, systemFailure } from "./database.ts";
+import { asReadError, openDatabase, systemFailure } from "./database.ts";
 import type { Database, IteratorOptions, Operation } from "./database.ts";
 import { asError, asWritingError, look, MAKE_ROOM, openOrLook } from "./look.ts";
 import { writeLeft } from "./intact.ts";
@@ -12,6 +11,7 @@ import { damagedTables } from "./table-check.ts";
 import type { FileDamage } from "./table-check.ts";
 import { Tables } from "./tables.ts";
 import type { ValuePlace } from "./tables.ts";
+import { makeDirectories } from "../sys/make-directories.ts";
 
 export { isDatabaseError, isUnreadable } from "./database.ts";
 export type { Operation } from "./database.ts";
@@ -92,9 +92,13 @@ export class Kv implements AsyncDisposable {
     return this.#refusal;
   }
 
-  /** Takes 4 µs; waiting for a promise would take 60. */
+  /** Takes 4 µs; waiting for a promise would take 60. @throws what `isUnreadable` knows */
   getSync(key: Uint8Array): Uint8Array | undefined {
-    return this.#db.getSync(key);
+    try {
+      return this.#db.getSync(key);
+    } catch (error) {
+      throw asReadError(error, this.#path ?? "");
+    }
   }
 
   /**
@@ -147,6 +151,8 @@ export class Kv implements AsyncDisposable {
         if (rows.length === 0) return;
         yield rows;
       }
+    } catch (error) {
+      throw asReadError(error, this.#path ?? "");
     } finally {
       await iterator.close();
     }

@@ -3,8 +3,10 @@ import { basename, dirname } from "node:path";
 import { isStoreError, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
+import { requireIntact } from "./intact.ts";
 import { Kv } from "./kv.ts";
 import { salvage } from "./salvage.ts";
+import { damagedTables } from "./table-check.ts";
 
 /** A database that did not open, and what was made of it. */
 export interface SalvagedDatabase {
@@ -25,7 +27,7 @@ export interface OpenDamagedOptions {
 }
 
 /**
- * As `Kv.open`; of a database that does not open because it is damaged, what can be salvaged. `mend` looks through its tables, too.
+ * As `Kv.open`; of a database that does not open because it is damaged, or has tables that are, what can be salvaged.
  *
  * @throws {StoreError} as `Kv.open`
  */
@@ -35,12 +37,7 @@ export async function openDamaged(
 ): Promise<{ readonly kv: Kv; readonly salvaged?: SalvagedDatabase }> {
   const { writeBufferBytes = 4 << 20, isWrittenOnce = false, purpose } = options;
   try {
-    const kv = await Kv.open(directory, { create: false, writeBufferBytes });
-    if (purpose === "look") return { kv };
-    const [damaged] = kv.damagedFiles(isWrittenOnce ? "frames" : "blocks");
-    if (damaged === undefined) return { kv };
-    await kv[Symbol.asyncDispose]();
-    throw new StoreError("FORMAT_INVALID", { record: damaged.file, reason: damaged.reason });
+    return { kv: await openWhole(directory, options) };
   } catch (error) {
     if (!isStoreError(error, "FORMAT_INVALID")) throw error;
     const target = `${directory}.salvaged`;
@@ -51,6 +48,17 @@ export async function openDamaged(
     const kv = await Kv.open(openAt, { create: false, writeBufferBytes });
     return { kv, salvaged: { directory, error, openAt, aside } };
   }
+}
+
+/** LevelDB must not read a damaged block: it may end the process. @throws {StoreError} FORMAT_INVALID for a table that has one */
+async function openWhole(
+  directory: string,
+  { writeBufferBytes = 4 << 20, isWrittenOnce = false }: OpenDamagedOptions,
+): Promise<Kv> {
+  requireIntact(directory);
+  const [damaged] = damagedTables(directory, isWrittenOnce ? "frames" : "blocks");
+  if (damaged !== undefined) throw new StoreError("FORMAT_INVALID", { record: damaged.file, reason: damaged.reason });
+  return await Kv.open(directory, { create: false, writeBufferBytes });
 }
 
 /** A kill leaves the one or the other in place, and the damaged one somewhere. */

@@ -1,7 +1,8 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { Level } from "level";
 import { openDatabase } from "./database.ts";
-import { damagedTables } from "./table-check.ts";
+import { salvageTable } from "./salvage-table.ts";
+import { tableDamage } from "./table-check.ts";
 
 /**
  * Makes of what is left of a database a new one at `target`, which may be there only as a leftover. Nothing is changed in `directory`;
@@ -20,8 +21,12 @@ export async function salvage(
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { mode: 0o700 });
   for (const name of existsSync(directory) ? readdirSync(directory) : []) {
-    // LevelDB never changes a table; it moves away what it cannot read, and makes tables of logs.
-    if (/^[0-9]+\.(ldb|sst)$/.test(name)) linkSync(`${directory}/${name}`, `${target}/${name}`);
+    // LevelDB never changes a table; it makes tables of logs.
+    if (/^[0-9]+\.(ldb|sst)$/.test(name)) {
+      const table = `${directory}/${name}`;
+      if (tableDamage(table, isWrittenOnce ? "frames" : "blocks") === undefined) linkSync(table, `${target}/${name}`);
+      else salvageTable(table, `${target}/${name}`, { isProven: isWrittenOnce });
+    }
     if (/^[0-9]+\.log$/.test(name)) copyFileSync(`${directory}/${name}`, `${target}/${name}`);
   }
   await (Level as unknown as { repair(location: string): Promise<void> }).repair(target);
@@ -29,8 +34,7 @@ export async function salvage(
   try {
     // All tables are in the first level now, where a lookup takes the newest file for the newest value. Merging goes by the numbers
     // of writes.
-    const isDamaged = !damagedTables(target, "frames").next().done;
-    if (!isWrittenOnce || isDamaged) await db.compactRange(FIRST_KEY, LAST_KEY);
+    if (!isWrittenOnce) await db.compactRange(FIRST_KEY, LAST_KEY);
   } finally {
     await db.close();
   }

@@ -2,7 +2,8 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { errnoOf } from "../errors.ts";
 import { maskedCrc } from "./crc32c.ts";
 import { readLog } from "./log-format.ts";
-import { Varints } from "./table-format.ts";
+import { isBefore } from "./salvage-table.ts";
+import { TAG_BYTES, Varints } from "./table-format.ts";
 import { versionIn } from "./version.ts";
 
 /** What of LevelDB's files is not as it was written. */
@@ -23,7 +24,7 @@ export function* damagedTables(directory: string, depth: "blocks" | "frames"): G
   for (const [number, sizeBytes] of tables) {
     const file = `${directory}/${String(number).padStart(6, "0")}.ldb`;
     try {
-      const reason = damageIn(file, sizeBytes, depth);
+      const reason = tableDamage(file, depth, sizeBytes);
       if (reason !== undefined) yield { file, reason };
     } catch (error) {
       const code = errnoOf(error);
@@ -33,10 +34,16 @@ export function* damagedTables(directory: string, depth: "blocks" | "frames"): G
   }
 }
 
-function damageIn(file: string, sizeBytes: number, depth: "blocks" | "frames"): string | undefined {
+/**
+ * What of one table is not as it was written.
+ *
+ * @param expectedBytes how long it should be, if that is known
+ */
+export function tableDamage(file: string, depth: "blocks" | "frames", expectedBytes?: number): string | undefined {
   const fd = openSync(file, "r");
   try {
-    if (fstatSync(fd).size !== sizeBytes) return `has ${fstatSync(fd).size} bytes of ${sizeBytes}`;
+    const sizeBytes = fstatSync(fd).size;
+    if (sizeBytes !== (expectedBytes ?? sizeBytes)) return `has ${sizeBytes} bytes of ${expectedBytes}`;
     if (sizeBytes < FOOTER_BYTES) return "does not end as a table does";
     const footer = readAt(fd, sizeBytes - FOOTER_BYTES, FOOTER_BYTES);
     if (footer.readBigUInt64LE(FOOTER_BYTES - 8) !== MAGIC) return "does not end as a table does";
@@ -48,7 +55,7 @@ function damageIn(file: string, sizeBytes: number, depth: "blocks" | "frames"): 
     for (const filter of handlesIn(readAt(fd, metaIndex.at, metaIndex.length)))
       if (!isSound(fd, filter, sizeBytes)) return `is damaged at byte ${filter.at}`;
     for (const handle of handlesIn(readAt(fd, index.at, index.length))) {
-      const isWell = depth === "blocks" ? isSound(fd, handle, sizeBytes) : hasSoundEnd(fd, handle, sizeBytes);
+      const isWell = depth === "blocks" ? isSound(fd, handle, sizeBytes) : hasSoundFrame(fd, handle, sizeBytes);
       if (!isWell) return `is damaged between bytes ${handle.at} and ${handle.at + handle.length}`;
     }
     return undefined;
@@ -84,21 +91,41 @@ function isSound(fd: number, { at, length }: Handle, sizeBytes: number): boolean
   return maskedCrc(block.subarray(0, length + 1)) === block.readUInt32LE(length + 1);
 }
 
-/** The type, and the list of restart points by which LevelDB finds entries. */
-function hasSoundEnd(fd: number, { at, length }: Handle, sizeBytes: number): boolean {
-  if (at + length + TRAILER_BYTES > sizeBytes || length < 8) return false;
+/** All but its values: where entries begin and end, their keys, and the list by which LevelDB finds them. */
+function hasSoundFrame(fd: number, handle: Handle, sizeBytes: number): boolean {
+  const end = endOfEntries(fd, handle, sizeBytes);
+  if (end === undefined) return false;
+  let before: Buffer = Buffer.alloc(0);
+  for (let offset = 0; offset < end;) {
+    const head = readAt(fd, handle.at + offset, MAX_ENTRY_HEAD_BYTES);
+    const entry = new Varints(head);
+    const [shared, unshared, length] = [entry.next(), entry.next(), entry.next()];
+    const next = offset + entry.at + unshared + length;
+    if (shared > before.length || entry.at + unshared > head.length || next > end) return false;
+    const key = Buffer.concat([before.subarray(0, shared), head.subarray(entry.at, entry.at + unshared)]);
+    if (key.length < TAG_BYTES || (key[key.length - TAG_BYTES] ?? 2) > 1) return false;
+    if (before.length > 0 && !isBefore(before, key)) return false;
+    before = key;
+    offset = next;
+  }
+  return true;
+}
+
+/** undefined if what follows the entries is none of a block's */
+function endOfEntries(fd: number, { at, length }: Handle, sizeBytes: number): number | undefined {
+  if (at + length + TRAILER_BYTES > sizeBytes || length < 8) return undefined;
   const end = readAt(fd, at + length - 4, 5);
   const restarts = end.readUInt32LE(0);
   const listBytes = 4 * restarts + 4;
-  if (end[4] !== UNCOMPRESSED || restarts === 0 || restarts > MAX_RESTARTS || listBytes > length) return false;
+  if (end[4] !== UNCOMPRESSED || restarts === 0 || restarts > MAX_RESTARTS || listBytes > length) return undefined;
   const list = readAt(fd, at + length - listBytes, listBytes - 4);
   let last = -1;
   for (let i = 0; i < list.length; i += 4) {
     const offset = list.readUInt32LE(i);
-    if (offset <= last || offset >= length - listBytes || (i === 0 && offset !== 0)) return false;
+    if (offset <= last || offset >= length - listBytes || (i === 0 && offset !== 0)) return undefined;
     last = offset;
   }
-  return true;
+  return length - listBytes;
 }
 
 function readAt(fd: number, position: number, length: number): Buffer {
@@ -115,3 +142,5 @@ const MAGIC = 0xdb4775248b80fb57n;
 const TRAILER_BYTES = 5;
 const UNCOMPRESSED = 0;
 const MAX_RESTARTS = 65_536;
+/** Three lengths, and the longest key that there is: what a barrier writes. */
+const MAX_ENTRY_HEAD_BYTES = 15 + 100 + 8;

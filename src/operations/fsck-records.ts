@@ -1,5 +1,5 @@
 import { decodeHistoryEntry, decodeLayer, decodeNameRef } from "../containers/records.ts";
-import type { Ref } from "../containers/records.ts";
+import type { Ref, RefChange } from "../containers/records.ts";
 import { refVersion } from "../containers/refs.ts";
 import { NEXT_ID_KEY } from "../chunks/value-ids.ts";
 import { StoreError } from "../errors.ts";
@@ -36,6 +36,8 @@ export interface PastRef {
 
 export interface CheckedRecords {
   readonly damaged: readonly DamagedRecord[];
+  /** What must have been in entries of the history that cannot be read: how names became what they are. */
+  readonly untold: readonly RefChange[];
   readonly names: ReadonlyMap<string, Ref>;
   /** Of each state of a name that it has no more, the last change that had it. */
   readonly past: readonly PastRef[];
@@ -43,7 +45,10 @@ export interface CheckedRecords {
 }
 
 /** Reads all records of `meta`. @param rest called now and then */
-export async function checkRecords(meta: Kv, rest: () => Promise<void> | undefined): Promise<CheckedRecords> {
+export async function checkRecords(
+  { meta, chunks }: { readonly meta: Kv; readonly chunks: Kv },
+  rest: () => Promise<void> | undefined,
+): Promise<CheckedRecords> {
   const check = new RecordCheck(meta);
   for (const kind of KINDS) {
     for await (const [key, value] of rowsOf(meta, kind, (error) => check.unreadable(kind, error))) {
@@ -52,7 +57,7 @@ export async function checkRecords(meta: Kv, rest: () => Promise<void> | undefin
       if (resting !== undefined) await resting;
     }
   }
-  check.requireCounter();
+  for await (const _ of chunks.keys({ limit: 1 })) check.requireCounter();
   check.compareNames();
   return check;
 }
@@ -87,6 +92,7 @@ async function* rowsOf(
 
 class RecordCheck implements CheckedRecords {
   readonly damaged: DamagedRecord[] = [];
+  readonly untold: RefChange[] = [];
   readonly names = new Map<string, Ref>();
   readonly past: PastRef[] = [];
   records = 0;
@@ -94,9 +100,9 @@ class RecordCheck implements CheckedRecords {
   /** By name: the last change that the history has, the number of its entry first. */
   readonly #last = new Map<string, readonly [number: number, ref: Ref | null]>();
   readonly #pastByVersion = new Map<string, PastRef>();
-  /** The newest entry of the history that cannot be read. */
+  /** The newest entry of the history that cannot be read, or is not there. */
   #lastDamaged = -1;
-  #hasChunks = false;
+  #nextEntry = 0;
   readonly #badNames = new Map<string, DamagedRecord>();
 
   constructor(meta: Kv) {
@@ -134,7 +140,6 @@ class RecordCheck implements CheckedRecords {
   #read(kind: Kind, key: Uint8Array, value: Uint8Array, what: string): void {
     switch (kind) {
       case "chunk":
-        this.#hasChunks = true;
         decodePlace(value, digestIn(key, what));
         return;
       case "node":
@@ -160,6 +165,9 @@ class RecordCheck implements CheckedRecords {
   }
 
   #readHistory(number: number, key: Uint8Array, value: Uint8Array, what: string): void {
+    // gc drops the oldest ones; of others that are not there nobody knows what was in them.
+    if (number !== this.#nextEntry && this.#nextEntry > 0) this.#lastDamaged = number - 1;
+    this.#nextEntry = number + 1;
     const { time, command, changes } = decodeHistoryEntry(openRecord(key, value, what), what);
     for (const { name, before, after } of changes) {
       this.#last.set(name, [number, after]);
@@ -168,9 +176,9 @@ class RecordCheck implements CheckedRecords {
     }
   }
 
-  /** Written before the first chunk is. */
+  /** There is a chunk, and before the first one it was written. */
   requireCounter(): void {
-    if (!this.#hasChunks || this.#meta.getSync(NEXT_ID_KEY) !== undefined) return;
+    if (this.#meta.getSync(NEXT_ID_KEY) !== undefined) return;
     const what = describeKey("setting", NEXT_ID_KEY);
     const error = new StoreError("FORMAT_INVALID", { record: what, reason: "is lost" });
     this.damaged.push({ key: NEXT_ID_KEY, value: null, kind: "setting", what, error });
@@ -180,13 +188,17 @@ class RecordCheck implements CheckedRecords {
   compareNames(): void {
     for (const [name, record] of this.#badNames) this.damaged.push({ ...record, known: this.#knownOf(name) });
     for (const name of new Set([...this.#last.keys(), ...this.names.keys()])) {
+      const ref = this.names.get(name) ?? null;
+      const [, last = null] = this.#last.get(name) ?? [];
+      if (this.#badNames.has(name) || isSame(ref, last)) continue;
       const known = this.#knownOf(name);
-      const ref = this.names.get(name);
-      if (known === undefined || this.#badNames.has(name)) continue;
-      if (ref === undefined ? known === null : known !== null && refVersion(ref) === refVersion(known)) continue;
+      if (known === undefined) {
+        this.untold.push({ name, before: last, after: ref });
+        continue;
+      }
       const key = Buffer.concat([Buffer.of(KIND.ref), Buffer.from(name, "latin1")]);
       const what = describeKey("ref", key);
-      const reason = ref === undefined ? "is lost" : "is not what the last change of it made";
+      const reason = ref === null ? "is lost" : "is not what the last change of it made";
       const error = new StoreError("FORMAT_INVALID", { record: what, reason });
       this.damaged.push({ key, value: this.#meta.getSync(key) ?? null, kind: "ref", what, error, known });
     }
@@ -199,6 +211,10 @@ class RecordCheck implements CheckedRecords {
     const [number, ref] = this.#last.get(name) ?? [-1, undefined];
     return number > this.#lastDamaged ? ref : undefined;
   }
+}
+
+function isSame(a: Ref | null, b: Ref | null): boolean {
+  return a === null || b === null ? a === b : refVersion(a) === refVersion(b);
 }
 
 /** All kinds that there are, history before names. */

@@ -75,7 +75,7 @@ export async function inspect(context: Context, params: FsckParams): Promise<Ins
   const turns = new Rest(context);
   const rest = (): Promise<void> | undefined => turns.due();
   turns.phase = "reading records";
-  const records = await checkRecords(store.databases.meta, rest);
+  const records = await checkRecords(store.databases, rest);
   const wanted = params.refs && (await wantedRefs(context, params.refs, records));
 
   turns.phase = "reading chunks";
