@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { digestFromBytes } from "../../src/model/digest.ts";
 import type { Digest } from "../../src/model/digest.ts";
 import { BLOCK_BYTES } from "../../src/model/node.ts";
 import type { Content } from "../../src/model/node.ts";
-import type { Store } from "../../src/index.ts";
+import { receive, send, Store } from "../../src/index.ts";
+import type { Context, TakenIn } from "../../src/index.ts";
 import { PACKET, PacketWriter } from "../../src/transfer/packets.ts";
 import type { PacketKind } from "../../src/transfer/packets.ts";
+import { reachTree } from "../../src/trees/reach.ts";
 import { walkBelow } from "../../src/trees/walk.ts";
 
 export const MAGIC_BYTES = 16;
@@ -83,4 +86,45 @@ export function requireWhole({ trees, content }: Store, digest: Digest): void {
     for (const piece of content.pieces(node.content)) assert.ok(piece);
   }
   assert.ok([...trees.linkGroups(trees.tree(digest).links)]);
+}
+
+export async function sent(context: Context, refs: readonly string[], have: readonly string[] = []): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  const output = (bytes: Uint8Array): Promise<void> => Promise.resolve(void pieces.push(Uint8Array.from(bytes)));
+  await send({ ...context, output }, { refs, have, file: "-" });
+  return Buffer.concat(pieces);
+}
+
+export async function received(
+  context: Context,
+  bytes: Uint8Array,
+  options: { as?: string; prefix?: string; replace?: boolean } = {},
+): Promise<readonly TakenIn[]> {
+  return (await receive({ ...context, input: inPieces(bytes) }, { file: "-", ...options })).received;
+}
+
+/** Works in the store at `path`, and closes it. */
+export async function within<T>(path: string, work: (context: Context) => Promise<T>): Promise<T> {
+  await using store = await Store.open(path, { command: "a test" });
+  return await work({ store, command: "a test" });
+}
+
+/** A source of 12 directories with 30 files each, and one large file. */
+export function writeSource(path: string): void {
+  for (let i = 0; i < 12; i++) {
+    mkdirSync(`${path}/d${i}`, { recursive: true });
+    for (let j = 0; j < 30; j++) writeFileSync(`${path}/d${i}/f${j}`, `file ${i} ${j} `.repeat(1 + 200 * (j % 3)));
+  }
+  writeFileSync(`${path}/large`, Buffer.alloc(1_000_000, `large ${path.length}`));
+}
+
+export function reachOf(store: Store, trees: Iterable<Digest>): { nodes: Set<Digest>; chunks: Set<Digest> } {
+  const [nodes, chunks] = [new Set<Digest>(), new Set<Digest>()];
+  for (const tree of trees)
+    reachTree(store.nodes, tree, {
+      enter: (digest) => !nodes.has(digest) && !!nodes.add(digest),
+      node: () => undefined,
+      chunk: (digest) => chunks.add(digest),
+    });
+  return { nodes, chunks };
 }
