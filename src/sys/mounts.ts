@@ -128,6 +128,8 @@ class NamedDirectories {
   }
 
   has(path: string): boolean {
+    // Where nothing runs, a listing of thousands of containers need not resolve their paths.
+    if (this.#paths.size === 0) return false;
     const real = unlessGone(() => realpathSync(path)) ?? path;
     if (this.#paths.has(path) || this.#paths.has(real)) return true;
     // Rather one too many than one too few.
