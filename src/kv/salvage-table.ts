@@ -30,7 +30,8 @@ export function salvageTable(file: string, target: string, { isProven }: { reado
     if (keys === undefined || lastKey === undefined) continue;
     if (before === undefined || isBefore(before, keys[0]!)) blocks.push({ bytes, lastKey });
   }
-  writeFileSync(target, encodeTable(blocks), { mode: 0o600 });
+  // One without entries would end the process, too.
+  if (blocks.length > 0) writeFileSync(target, encodeTable(blocks), { mode: 0o600 });
 }
 
 interface Handle {

@@ -29,6 +29,11 @@ export async function salvage(
     }
     if (/^[0-9]+\.log$/.test(name)) copyFileSync(`${directory}/${name}`, `${target}/${name}`);
   }
+  if (readdirSync(target).length === 0) {
+    const empty = await openDatabase(target, { create: true, writeBufferBytes });
+    await empty.close();
+    return;
+  }
   await (Level as unknown as { repair(location: string): Promise<void> }).repair(target);
   const db = await openDatabase(target, { create: false, writeBufferBytes });
   try {

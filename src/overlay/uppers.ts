@@ -46,8 +46,13 @@ export class Uppers implements AsyncDisposable {
   /** Borrows `lower`. The database is made when it is first needed. @throws as `Kv.open` */
   static async open(directory: string, lower: Lower, options: UpperDatabaseOptions = {}): Promise<Uppers> {
     const database = new UpperDatabase(directory, options);
-    if (database.exists) await database.connect();
-    return new Uppers(database, lower);
+    try {
+      if (database.exists) await database.connect();
+      return new Uppers(database, lower);
+    } catch (error) {
+      await database[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /**

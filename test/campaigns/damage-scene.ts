@@ -264,7 +264,7 @@ function codeOf(error: unknown): string {
   if (error instanceof StoreError) return (error as StoreError).code;
   const code = errnoOf(error) ?? (error instanceof Error && "code" in error ? String(error.code) : undefined);
   if (code === "EIO" || code === "LEVEL_CORRUPTION") return code;
-  throw error instanceof Error ? error : new Error(String(error));
+  throw error instanceof Error ? error : new Error("no error", { cause: error });
 }
 
 /** What was read and is not what it should be: never to happen, whatever is damaged. */
