@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { loopFilesystem, skipReason } from "../test/support/loop.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
 
-const CLI = fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url));
+export const CLI = fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url));
 
 export interface Measured {
   readonly seconds: number;
