@@ -1,6 +1,7 @@
 import { closeSync, openSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
+import { errnoOf } from "../errors.ts";
 import type { Context, Progress } from "../operations/context.ts";
 import type { Store } from "../store.ts";
 import type { StorePaths } from "../store-paths.ts";
@@ -217,7 +218,7 @@ class Door {
   }
 
   static open(paths: StorePaths, receive: (socket: Socket) => void): Door {
-    rmSync(paths.socket, { force: true });
+    removeSocket(paths.socket);
     const { directory, path } = socketPath(paths);
     const server = createServer(receive);
     // Without it others wait for the store, as they do for a program that has no door.
@@ -228,9 +229,18 @@ class Door {
 
   close(): void {
     // First, so that nobody who comes later finds it.
-    rmSync(this.#path, { force: true });
+    removeSocket(this.#path);
     this.#server.close();
     closeSync(this.#directory);
+  }
+}
+
+/** On a read-only filesystem that of a killed process stays: nobody listens there. */
+function removeSocket(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch (error) {
+    if (errnoOf(error) !== "EROFS") throw error;
   }
 }
 

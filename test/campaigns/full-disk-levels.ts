@@ -15,6 +15,7 @@ import { errnoOf } from "../../src/errors.ts";
 import { configure, gc, remove, Store } from "../../src/index.ts";
 import type { Context } from "../../src/index.ts";
 import { parseDigest } from "../../src/model/digest.ts";
+import { syncFilesystem } from "../../src/sys/durable.ts";
 import { allocate } from "../../src/sys/file.ts";
 import { diffTrees } from "../../src/trees/diff.ts";
 import { loopFilesystem } from "../support/loop.ts";
@@ -223,6 +224,8 @@ class FullSite {
 
   #empty(): void {
     rmSync(`${this.#mountPoint}/ballast`, { force: true });
+    // btrfs gives room back with its next transaction.
+    syncFilesystem(this.#mountPoint);
   }
 }
 
