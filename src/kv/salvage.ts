@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { Level } from "level";
+import { errnoOf } from "../errors.ts";
 import { openDatabase } from "./database.ts";
 import { salvageTable } from "./salvage-table.ts";
 import { tableDamage } from "./table-check.ts";
@@ -25,7 +26,7 @@ export async function salvage(
     if (/^[0-9]+\.(ldb|sst)$/.test(name)) {
       const table = `${directory}/${name}`;
       if (tableDamage(table, isWrittenOnce ? "frames" : "blocks") === undefined) linkSync(table, `${target}/${name}`);
-      else salvageTable(table, `${target}/${name}`, { isProven: isWrittenOnce });
+      else readable(() => salvageTable(table, `${target}/${name}`, { isProven: isWrittenOnce }));
     }
     if (/^[0-9]+\.log$/.test(name)) copyFileSync(`${directory}/${name}`, `${target}/${name}`);
   }
@@ -42,6 +43,15 @@ export async function salvage(
     if (!isWrittenOnce) await db.compactRange(FIRST_KEY, LAST_KEY);
   } finally {
     await db.close();
+  }
+}
+
+/** A sector that the disk does not give takes its table with it. */
+function readable(read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    if (errnoOf(error) !== "EIO") throw error;
   }
 }
 
