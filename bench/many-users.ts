@@ -94,7 +94,7 @@ function guest(store: string, prefix: string): { ready: Promise<unknown>; go: ()
   let text = "";
   child.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
   const ready = once(child.stdout, "data");
-  const waited = once(child, "exit").then(([code]) => {
+  const waited = once(child, "close").then(([code]) => {
     if (code !== 0) throw new Error(`a guest exited with ${String(code)}`);
     return JSON.parse(text.split("\n")[1] ?? "") as number[];
   });
