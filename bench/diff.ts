@@ -32,7 +32,8 @@ async function measureRoot(root: RootfsName): Promise<void> {
   const path = `${at.path}/${root}`;
   measure("mkdir", [source]);
   measure("tar", ["-xf", await rootfsTar(root), "-C", source]);
-  const { stdout } = spawnSync("find", [source, "-type", "f", "-size", "-64k"], { encoding: "utf8" });
+  const find = ["-type", "f", "-size", "-64k"];
+  const { stdout } = spawnSync("find", [source, ...find], { encoding: "utf8", maxBuffer: 1 << 24 });
   const files = stdout.trimEnd().split("\n").sort();
   await using store = await Store.open(path, { create: true });
   const context = { store, command: "bench" };
