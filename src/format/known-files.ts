@@ -12,11 +12,18 @@ export interface FileIdentity {
   readonly ctimeNsec: number;
 }
 
+export interface KnownFile {
+  readonly content: Content;
+  /** It has no extended attributes. */
+  readonly isPlain: boolean;
+}
+
 /** Inode, size, mtime and ctime in seconds as doubles 8 each, their nanoseconds 4 each, flags 1, root of the content 32; little-endian. */
 const ROW_BYTES = 41 + DIGEST_BYTES;
 const FLAGS = 40;
 const SPARSE = 1;
 const HAS_ROOT = 2;
+const PLAIN = 4;
 const FIRST_ROWS = 1024;
 
 /** Files of one device and the contents that they have. Rows of bytes: with an object for each, 500 000 would take 100 MB. docs/format.md, "Known files". */
@@ -50,10 +57,8 @@ export class KnownRows {
     return this.#bytes.subarray(0, this.#count * ROW_BYTES);
   }
 
-  add(file: FileIdentity, { sparse, root }: Content): void {
-    const at = this.#count++ * ROW_BYTES;
-    if (at === this.#bytes.length)
-      this.#bytes = Buffer.concat([this.#bytes], Math.max(2 * this.#bytes.length, FIRST_ROWS * ROW_BYTES));
+  add(file: FileIdentity, { content: { sparse, root }, isPlain }: KnownFile): void {
+    const at = this.#nextRow();
     const bytes = this.#bytes;
     bytes.writeDoubleLE(file.ino, at);
     bytes.writeDoubleLE(file.size, at + 8);
@@ -61,12 +66,27 @@ export class KnownRows {
     bytes.writeDoubleLE(file.ctimeSec, at + 24);
     bytes.writeUInt32LE(file.mtimeNsec, at + 32);
     bytes.writeUInt32LE(file.ctimeNsec, at + 36);
-    bytes[at + FLAGS] = (sparse ? SPARSE : 0) | (root === null ? 0 : HAS_ROOT);
+    bytes[at + FLAGS] = (sparse ? SPARSE : 0) | (root === null ? 0 : HAS_ROOT) | (isPlain ? PLAIN : 0);
     if (root !== null) bytes.set(digestToBytes(root), at + FLAGS + 1);
   }
 
+  /** As `add`, of what `other` found last. */
+  addFound(other: KnownRows): void {
+    const at = this.#nextRow();
+    const from = (other.#next - 1) * ROW_BYTES;
+    other.#bytes.copy(this.#bytes, at, from, from + ROW_BYTES);
+  }
+
+  /** @returns where it begins */
+  #nextRow(): number {
+    const at = this.#count++ * ROW_BYTES;
+    if (at === this.#bytes.length)
+      this.#bytes = Buffer.concat([this.#bytes], Math.max(2 * this.#bytes.length, FIRST_ROWS * ROW_BYTES));
+    return at;
+  }
+
   /** Fastest in the order of `add`. */
-  find(file: FileIdentity): Content | undefined {
+  find(file: FileIdentity): KnownFile | undefined {
     const row = this.#rowOf(file.ino);
     if (row === undefined) return undefined;
     const at = row * ROW_BYTES;
@@ -81,7 +101,8 @@ export class KnownRows {
       return undefined;
     const flags = bytes[at + FLAGS]!;
     const root = (flags & HAS_ROOT) === 0 ? null : digestFromBytes(bytes.subarray(at + FLAGS + 1));
-    return { size: file.size, sparse: (flags & SPARSE) !== 0, root };
+    const content = { size: file.size, sparse: (flags & SPARSE) !== 0, root };
+    return { content, isPlain: (flags & PLAIN) !== 0 };
   }
 
   #rowOf(ino: number): number | undefined {

@@ -14,8 +14,7 @@ import { digestOf } from "../format/blake3.ts";
 import { KnownRows } from "../format/known-files.ts";
 import type { FileIdentity } from "../format/known-files.ts";
 import { openBytes, sealBytes } from "../format/record.ts";
-import type { Content } from "../model/node.ts";
-import type { KnownContents } from "../sources/node-reader.ts";
+import type { KnownContent, KnownContents } from "../sources/node-reader.ts";
 import type { Store } from "../store.ts";
 import { statPath } from "../sys/stat.ts";
 import type { Stat } from "../sys/stat.ts";
@@ -54,19 +53,19 @@ export class KnownFiles implements KnownContents {
     return new KnownFiles(store, device, key, path, read(path, key));
   }
 
-  find(stat: Stat): Content | undefined {
+  find(stat: Stat): KnownContent | undefined {
     const file = this.#identityOf(stat);
-    const content = file && this.#before.find(file);
-    if (content === undefined || !this.#store.content.claim(content)) return undefined;
-    this.#add(file!, content);
-    return content;
+    const known = file && this.#before.find(file);
+    if (known === undefined || !this.#store.content.claim(known.content)) return undefined;
+    if (this.#now.count < MAX_FILES) this.#now.addFound(this.#before);
+    return known;
   }
 
-  add(stat: Stat, content: Content, readAtMs: number): void {
+  add(stat: Stat, known: KnownContent, readAtMs: number): void {
     const file = this.#identityOf(stat);
     if (file === undefined || stat.ctimeSec * 1000 > readAtMs - RACY_MS) return;
     this.#isChanged = true;
-    this.#add(file, content);
+    if (this.#now.count < MAX_FILES) this.#now.add(file, known);
   }
 
   /** Keeps what was seen for the next time. Whatever goes wrong, that reads all. */
@@ -83,12 +82,11 @@ export class KnownFiles implements KnownContents {
     }
   }
 
-  #add(file: FileIdentity, content: Content): void {
-    if (this.#now.count < MAX_FILES) this.#now.add(file, content);
-  }
-
-  #identityOf({ ino, device, ...rest }: Stat): FileIdentity | undefined {
-    return device === this.#device && ino <= Number.MAX_SAFE_INTEGER ? { ...rest, ino: Number(ino) } : undefined;
+  #identityOf(stat: Stat): FileIdentity | undefined {
+    const { device, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = stat;
+    const ino = Number(stat.ino);
+    if (device !== this.#device || ino > Number.MAX_SAFE_INTEGER) return undefined;
+    return { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec };
   }
 }
 

@@ -15,12 +15,19 @@ export interface Progress {
   readonly bytes: number;
 }
 
+/** What is known of a file but for what its stat says. */
+export interface KnownContent {
+  readonly content: Content;
+  /** It has no extended attributes. */
+  readonly isPlain: boolean;
+}
+
 /** Contents of files that were read before, and are in the store. */
 export interface KnownContents {
   /** @returns undefined if it must be read */
-  find(stat: Stat): Content | undefined;
+  find(stat: Stat): KnownContent | undefined;
   /** @param readAtMs when reading it began */
-  add(stat: Stat, content: Content, readAtMs: number): void;
+  add(stat: Stat, known: KnownContent, readAtMs: number): void;
 }
 
 export interface NodeReaderOptions {
@@ -89,8 +96,17 @@ export class NodeReader {
     let stat = listed;
     for (let tries = 1; ; tries++) {
       if (stat.type !== "file") throw unsteady(this.#source, path, "changed");
-      const xattrs = reading(this.#source, path, () => directory.xattrs(name));
+      const known = stat.size === 0 ? undefined : this.#options.known?.find(stat);
+      const readAtMs = Date.now();
+      // A change of these would have moved the ctime.
+      const xattrs = known?.isPlain === true ? [] : reading(this.#source, path, () => directory.xattrs(name));
+      if (known !== undefined) {
+        this.#bytes += stat.size;
+        return { node: { type: "file", ...metadata(stat, xattrs), content: known.content }, stat };
+      }
       const content = await this.#content(directory, name, path, stat);
+      if (content !== undefined && stat.size > 0)
+        this.#options.known?.add(stat, { content, isPlain: xattrs.length === 0 }, readAtMs);
       if (content !== undefined) return { node: { type: "file", ...metadata(stat, xattrs), content }, stat };
       if (tries === MAX_TRIES) throw unsteady(this.#source, path, "changed");
       stat = reading(this.#source, path, () => directory.stat(name));
@@ -100,20 +116,11 @@ export class NodeReader {
   /** @returns undefined if the file is no more what `stat` says; then the writer holds nothing of it */
   async #content(directory: DirectoryHandle, name: Name, path: TreePath, stat: Stat): Promise<Content | undefined> {
     if (stat.size === 0) return this.#writer.end();
-    const { known } = this.#options;
-    const there = known?.find(stat);
-    if (there !== undefined) {
-      this.#bytes += stat.size;
-      return there;
-    }
-    const readAtMs = Date.now();
     const fd = reading(this.#source, path, () => directory.openRead(name));
     try {
       const whole = await this.#copy(fd, stat.size);
       const content = this.#writer.end();
-      if (!whole || !isSame(stat, statFd(fd))) return undefined;
-      known?.add(stat, content, readAtMs);
-      return content;
+      return whole && isSame(stat, statFd(fd)) ? content : undefined;
     } finally {
       closeSync(fd);
     }

@@ -18,7 +18,8 @@ const knownFiles: Target = {
   weight: 4,
   run: (random) => {
     const rows = KnownRows.empty();
-    for (let i = random.below(4); i >= 0; i--) rows.add({ ...row, ino: i }, { size: 5, sparse: i === 1, root: null });
+    for (let i = random.below(4); i >= 0; i--)
+      rows.add({ ...row, ino: i }, { content: { size: 5, sparse: i === 1, root: null }, isPlain: i === 2 });
     const other = mutatedBytes(random, rows.encode());
     const decoded = KnownRows.decode(other);
     if (decoded === undefined) return;
