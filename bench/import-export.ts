@@ -63,8 +63,8 @@ const PEERS: readonly Peer[] = [
   {
     name: "ostree, without devices and the like",
     program: "ostree",
-    make: "mkdir $store && ostree init --mode=bare --repo=$store",
-    put: "cd $root && find . -type b,c,p,s | sed s,^.,, >$store/skip && ostree commit --repo=$store -b n$n --skip-list=$store/skip --tree=dir=$root",
+    make: "mkdir $store && ostree init --mode=bare --repo=$store && cp -a $base $HOME/plain && find $HOME/plain -type b,c,p,s -delete",
+    put: "ostree commit --repo=$store -b n$n --tree=dir=$HOME/plain/$n",
     get: "ostree checkout -C --repo=$store n$n $root",
   },
   {
@@ -102,10 +102,11 @@ interface Round {
 }
 
 await using at = await benchDirectory(26_000);
+const base = `${at.path}/roots`;
 const roots: string[] = [];
 for (const [i, name] of ROOTS.entries()) {
-  const root = `${at.path}/root-${i}`;
-  mkdirSync(root);
+  const root = `${base}/${i}`;
+  mkdirSync(root, { recursive: true });
   await run("tar", ["-xpf", await rootfsTar(name), "-C", root, "--xattrs", "--xattrs-include=*", "--numeric-owner"]);
   roots.push(root);
 }
@@ -116,11 +117,11 @@ const rounds = new Map<string, Round[]>();
 for (let round = 0; round < ROUNDS; round++) {
   const keep = (name: string, measured: Round): void => void rounds.set(name, [...(rounds.get(name) ?? []), measured]);
   keep("delta0", await delta0Round());
-  for (const peer of PEERS) if (hasCommand(peer.program)) keep(peer.name, await peerRound(peer));
+  for (const peer of PEERS) {
+    if (!hasCommand(peer.program)) process.stdout.write(`${peer.name}: ${peer.program} is not installed\n`);
+    else keep(peer.name, await peerRound(peer));
+  }
 }
-for (const { name, program } of PEERS)
-  if (!hasCommand(program)) process.stdout.write(`${name}: ${program} is not installed\n`);
-
 const inside = await insideRound();
 report(`import and export of ${ROOTS.join(", ")}; medians of ${ROUNDS}`, [
   ...[...rounds].map(([name, all]): [string, string] => [name, describe(all)]),
@@ -160,6 +161,7 @@ async function peerRound({ make, put, get }: Peer): Promise<Round> {
     measure("env", [
       ...ENVIRONMENT,
       `HOME=${at.path}/tool/home`,
+      `base=${base}`,
       `store=${store}`,
       `root=${root}`,
       `n=${n}`,
