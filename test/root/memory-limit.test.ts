@@ -26,11 +26,9 @@ test("memory: with 512 MB each command does what it does with more, on a real ro
     ["commit web more"],
     ["diff base more", 1],
     ["rebase web2 --onto more"],
-    ["backup web ./backup"],
-    ["restore ./backup web3 --no-lxc"],
     ["export web --for-start"],
     ["fsck --deep"],
-    ["rm web3 web2 --now -y"],
+    ["rm web2 --now -y"],
     ["gc --grace 0"],
   ] as const) {
     const { code, stderr } = await at.shell(`echo $$ > ${group.processes} && exec $DELTA0 ${line}`);
