@@ -3,6 +3,7 @@ import { Level } from "level";
 import { errnoOf } from "../errors.ts";
 import { openDatabase } from "./database.ts";
 import { salvageTable } from "./salvage-table.ts";
+import { allTablesIn } from "./table-format.ts";
 import { tableDamage } from "./table-check.ts";
 
 /**
@@ -21,10 +22,12 @@ export async function salvage(
 ): Promise<void> {
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { mode: 0o700 });
+  const linked = new Set<number>();
   for (const name of existsSync(directory) ? readdirSync(directory) : []) {
     // LevelDB never changes a table; it makes tables of logs.
     if (/^[0-9]+\.(ldb|sst)$/.test(name)) {
       const table = `${directory}/${name}`;
+      linked.add(Number.parseInt(name));
       if (tableDamage(table, isWrittenOnce ? "frames" : "blocks") === undefined) linkSync(table, `${target}/${name}`);
       else readable(() => salvageTable(table, `${target}/${name}`, { isProven: isWrittenOnce }));
     }
@@ -41,6 +44,9 @@ export async function salvage(
     // All tables are in the first level now, where a lookup takes the newest file for the newest value. Merging goes by the numbers
     // of writes.
     if (!isWrittenOnce) await db.compactRange(FIRST_KEY, LAST_KEY);
+    // Those that it makes of logs are compressed, which whoever reads values out of tables does not expect.
+    for (const { number, first, last } of isWrittenOnce ? allTablesIn(db.getProperty("leveldb.sstables")) : [])
+      if (!linked.has(Number(number))) await db.compactRange(Buffer.from(first, "latin1"), Buffer.from(last, "latin1"));
   } finally {
     await db.close();
   }

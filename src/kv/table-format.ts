@@ -24,10 +24,7 @@ export interface TableIndex {
  * @returns in order of keys, without tables that overlap others: which of them is the newest is LevelDB's to know
  */
 export function tablesIn(description: string): Table[] {
-  const tables: Table[] = [];
-  for (const [, number = "", size, first = "", last = ""] of description.matchAll(TABLE))
-    tables.push({ number, sizeBytes: Number(size), first: unescaped(first), last: unescaped(last) });
-  tables.sort((a, b) => (a.first < b.first ? -1 : 1));
+  const tables = allTablesIn(description).sort((a, b) => (a.first < b.first ? -1 : 1));
   const alone: Table[] = [];
   let reached: Table | undefined;
   for (const table of tables) {
@@ -36,6 +33,13 @@ export function tablesIn(description: string): Table[] {
     if (reached === undefined || table.last > reached.last) reached = table;
   }
   return alone;
+}
+
+/** As `tablesIn`, with those that overlap. */
+export function allTablesIn(description: string): Table[] {
+  return Array.from(description.matchAll(TABLE), ([, number = "", size, first = "", last = ""]) => {
+    return { number, sizeBytes: Number(size), first: unescaped(first), last: unescaped(last) };
+  });
 }
 
 /** ` 17:123['a' @ 5 : 1 .. 'd' @ 9 : 1]`: number, size, first and last key. */

@@ -36,26 +36,40 @@ export async function cutMany({ filesystem: kind, count, from = 1, verbs = POWER
   const path = `${mountPoint}/site`;
   mkdirSync(path);
   using site = new Site(path, elsewhere.path);
-  const known = new Map<string, { steps: number; ms: number; cuts: number }>();
+  const known = new Map<string, Facts>();
   for (let cut = 0; cut < count; cut++) {
     const verb = verbs[(from + cut) % verbs.length] ?? "";
-    const facts = known.get(verb) ?? { steps: GUESSED_STEPS, ms: GUESSED_MS, cuts: 0 };
+    const facts = known.get(verb) ?? { steps: undefined, ms: GUESSED_MS, cuts: 0 };
     known.set(verb, facts);
     // By the golden ratio: however many cuts there are, they lie evenly over the steps.
-    const step = 1 + Math.floor(((facts.cuts++ * 0.618_034) % 1) * (facts.steps + 1));
+    const step = 1 + Math.floor(((facts.cuts++ * 0.618_034) % 1) * ((facts.steps ?? GUESSED_STEPS) + 1));
     const isTimed = cut % 4 === 3;
     const ending = isTimed ? timed(mountPoint, Math.random() * 1.2 * facts.ms) : atStep(mountPoint, step);
     const isCollecting = verb === "gc" || verb === "rm --now" || cut % 8 === 0;
     const options = { isPowerCut: true, isCollecting };
     const { done } = await site.cut(verb, from + cut, { ...ending, after: filesystem.remount }, options);
-    if (done !== undefined) Object.assign(facts, { ms: done.ms, ...(done.steps > 0 && { steps: done.steps }) });
+    if (done !== undefined) learn(facts, done);
     // What the check did itself is not to be cut.
     await run("sync", ["-f", mountPoint]);
-    onCut?.(cut + 1, verb, isTimed ? undefined : { step, of: facts.steps });
+    onCut?.(cut + 1, verb, isTimed ? undefined : { step, of: facts.steps ?? GUESSED_STEPS });
   }
 }
 
-const GUESSED_STEPS = 40;
+/** Of a kind of command. */
+interface Facts {
+  /** The most that one took. */
+  steps: number | undefined;
+  ms: number;
+  cuts: number;
+}
+
+function learn(facts: Facts, { ms, steps }: { readonly ms: number; readonly steps: number }): void {
+  facts.ms = ms;
+  facts.steps = Math.max(facts.steps ?? 0, steps);
+}
+
+/** More than most have: the first that come to their end tell. */
+const GUESSED_STEPS = 400;
 const GUESSED_MS = 200;
 
 function atStep(mountPoint: string, step: number): Ending {

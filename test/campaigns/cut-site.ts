@@ -53,7 +53,7 @@ export class Site implements Disposable {
   /**
    * Has an actor do commands of a kind until the end comes, and checks what is left.
    *
-   * @returns what was cut, and how long the last of its kind took that was not
+   * @returns what was cut, and the first of its kind that was not
    */
   async cut(
     verb: string,
@@ -70,8 +70,7 @@ export class Site implements Disposable {
       const said = lines.slice(-12).map((line) => JSON.stringify(line));
       throw new Error([`after ${verb}, seed ${seed}, in ${this.places.path}:`, ...said].join("\n"), { cause: error });
     }
-    const last = lines.findLastIndex((line, i) => line.at === "done" && verbAt(lines, i - 1) === verb);
-    const done = lines[last];
+    const done = lines.find((line, i) => line.at === "done" && verbAt(lines, i - 1) === verb);
     return { cut: plan, done: done?.at === "done" ? done : undefined };
   }
 
