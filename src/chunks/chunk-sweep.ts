@@ -78,30 +78,55 @@ async function sweepIndex(
 ): Promise<Map<number, number>> {
   const live = new Map<number, number>();
   const keeps = (digest: Digest): boolean => isLive(digest) || chunks.claims.has("chunks", digest);
-  for await (const rows of meta.batches(kindRange("chunk"))) {
-    signal?.throwIfAborted();
+  const keep = ({ id, storedBytes }: Found): void => {
+    live.set(id, (live.get(id) ?? 0) + storedBytes);
+    swept.kept++;
+  };
+  /** Digests lie in no order: of many at once the ledger writes each value's row once. */
+  let unwanted: Found[] = [];
+  const condemn = async (): Promise<void> => {
     const condemned: Digest[] = [];
     const touched = new Set<number>();
-    for (const [key, bytes] of rows) {
-      const digest = digestFromBytes(key.subarray(1));
-      const { id, storedBytes } = decodePlace(bytes, digest);
-      const isKept = keeps(digest);
-      const sums = isKept ? live : dead;
-      sums.set(id, (sums.get(id) ?? 0) + storedBytes);
-      if (isKept) continue;
+    for (const chunk of unwanted) {
+      // Somebody may have come to need it meanwhile.
+      if (keeps(chunk.digest)) {
+        keep(chunk);
+        continue;
+      }
+      const { digest, id, storedBytes } = chunk;
+      dead.set(id, (dead.get(id) ?? 0) + storedBytes);
       condemned.push(digest);
       touched.add(id);
       swept.count++;
       swept.bytes += storedBytes;
     }
-    swept.kept += rows.length - condemned.length;
-    if (dryRun || condemned.length === 0) continue;
+    unwanted = [];
+    if (dryRun || condemned.length === 0) return;
     await chunks.condemn(
       condemned,
       [...touched].map((id) => ledger.setDead(id, dead.get(id) ?? 0)),
     );
+  };
+  for await (const rows of meta.batches(kindRange("chunk"))) {
+    signal?.throwIfAborted();
+    for (const [key, bytes] of rows) {
+      const digest = digestFromBytes(key.subarray(1));
+      const { id, storedBytes } = decodePlace(bytes, digest);
+      const chunk = { digest, id, storedBytes };
+      if (keeps(digest)) keep(chunk);
+      else unwanted.push(chunk);
+    }
+    if (unwanted.length >= CONDEMNED_AT_ONCE) await condemn();
   }
+  await condemn();
   return live;
+}
+
+/** An entry of the index. */
+interface Found {
+  readonly digest: Digest;
+  readonly id: number;
+  readonly storedBytes: number;
 }
 
 /** Values that no index entry leads to, nor ever did. */
@@ -201,6 +226,7 @@ async function compactValues(
 
 const rising = (a: number, b: number): number => a - b;
 const DELETED_AT_ONCE = 1000;
+const CONDEMNED_AT_ONCE = 10_000;
 const SHORT_OF_BYTES = 128 << 20;
 const MOVED_VALUE_BYTES = 128 * 1024;
 /** Values that are moved between two barriers: at most 32 MiB. */
