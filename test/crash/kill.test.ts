@@ -19,7 +19,7 @@ test("crash: a collection that is killed leaves all that names reach, and after 
   if (!requireRoot(t)) return;
   await using directory = await temporaryDirectory();
   const verbs = ["gc", "rm --now"];
-  t.diagnostic(shown(await killMany(directory.path, { count: Math.ceil(KILLS / 8), verbs })));
+  t.diagnostic(shown(await killMany(directory.path, { count: Math.ceil(KILLS / 16), verbs })));
 });
 
 function shown(tally: Tally): string {
