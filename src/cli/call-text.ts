@@ -1,11 +1,15 @@
 /**
- * A command line as text, for the history and for others who wait: without what says where the store is and how to answer, and without the
- * values that it sets in LXC's configs and in environments, which may be secrets.
+ * A command line as text, for the history and for others who wait: without what says where the store is and how to answer, and without what
+ * may be secrets: the values that it sets in LXC's configs and in environments, and the arguments of a program.
  */
 export function callText(argv: readonly string[]): string {
   const words: string[] = [];
   for (let i = 0; i < argv.length; i++) {
     const given = argv[i] ?? "";
+    if (given === "--") {
+      words.push(given, ...argv.slice(i + 1, i + 2), ...(argv.length > i + 2 ? ["..."] : []));
+      break;
+    }
     const isSetting = /^--(set|env)$/.test(argv[i - 1] ?? "") || /^--(set|env)=/.test(given);
     const word = isSetting ? withoutValue(given) : given;
     if (word === "--store" || word === "--wait") i++;

@@ -44,6 +44,7 @@ test("private: what is set in configs and environments is in no history, and not
   for (const name of readdirSync(cli.store, { recursive: true, encoding: "utf8" }))
     if (!EXPORTS.test(name) && statSync(`${cli.store}/${name}`).isFile())
       assert.ok(!readFileSync(`${cli.store}/${name}`).includes("hunter2"), name);
+  assert.equal(callText(["run", "base", "--", "mysql", "-phunter2"]), "run base -- mysql ...");
   assert.equal(callText(["run", "base", "--env=A=hunter2", "--env", "B=hunter2"]), "run base --env=A=... --env B=...");
 });
 
