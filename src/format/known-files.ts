@@ -12,6 +12,7 @@ export interface FileIdentity {
   readonly ctimeNsec: number;
 }
 
+/** What is known of a file but for what its identity says. */
 export interface KnownFile {
   readonly content: Content;
   /** It has no extended attributes. */

@@ -12,9 +12,9 @@ import {
 import { isStoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { KnownRows } from "../format/known-files.ts";
-import type { FileIdentity } from "../format/known-files.ts";
+import type { FileIdentity, KnownFile } from "../format/known-files.ts";
 import { openBytes, sealBytes } from "../format/record.ts";
-import type { KnownContent, KnownContents } from "../sources/node-reader.ts";
+import type { KnownContents } from "../sources/node-reader.ts";
 import type { Store } from "../store.ts";
 import { statPath } from "../sys/stat.ts";
 import type { Stat } from "../sys/stat.ts";
@@ -53,7 +53,7 @@ export class KnownFiles implements KnownContents {
     return new KnownFiles(store, device, key, path, read(path, key));
   }
 
-  find(stat: Stat): KnownContent | undefined {
+  find(stat: Stat): KnownFile | undefined {
     const file = this.#identityOf(stat);
     const known = file && this.#before.find(file);
     if (known === undefined || !this.#store.content.claim(known.content)) return undefined;
@@ -61,7 +61,7 @@ export class KnownFiles implements KnownContents {
     return known;
   }
 
-  add(stat: Stat, known: KnownContent, readAtMs: number): void {
+  add(stat: Stat, known: KnownFile, readAtMs: number): void {
     const file = this.#identityOf(stat);
     if (file === undefined || stat.ctimeSec * 1000 > readAtMs - RACY_MS) return;
     this.#isChanged = true;

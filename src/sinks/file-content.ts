@@ -1,9 +1,12 @@
 import { ftruncateSync, writeSync } from "node:fs";
+import type { Frame } from "../format/chunk-value.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import type { Content } from "../model/node.ts";
 import { plainOf, requireDigest } from "../sys/chunk-frames.ts";
 import { dataRuns } from "./data-runs.ts";
-import type { StoredPiece } from "./write-files.ts";
+
+/** A frame in the memory of its job, or the length of a run of zeros. */
+export type StoredPiece = (Omit<Frame, "stored"> & { readonly offset: number; readonly length: number }) | number;
 
 /** Bytes of a file from `position` on. */
 interface Part {

@@ -7,9 +7,10 @@ import type { DirectoryHandle } from "../sys/directory-handle.ts";
 import { Threads } from "../sys/threads.ts";
 import type { MetadataSetter, Rules } from "./metadata-setter.ts";
 import { openFile } from "./settable.ts";
+import type { StoredPiece } from "./file-content.ts";
 import type { LossTally } from "./written.ts";
 import { writeFiles } from "./write-files.ts";
-import type { FilePart, FilesJob, FilesWritten, NewFile, StoredPiece } from "./write-files.ts";
+import type { FilePart, FilesJob, FilesWritten, NewFile } from "./write-files.ts";
 
 /** A directory that files are written to, and what happens once they are. */
 export interface FilesDirectory {

@@ -1,18 +1,15 @@
-import type { Frame } from "../format/chunk-value.ts";
 import type { Name, TreePath } from "../model/name.ts";
 import type { FileNode } from "../model/node.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { libc } from "../sys/libc.ts";
 import { withPath } from "./failure.ts";
 import { writeContent, writePieces } from "./file-content.ts";
+import type { StoredPiece } from "./file-content.ts";
 import { MetadataSetter } from "./metadata-setter.ts";
 import type { Rules } from "./metadata-setter.ts";
 import { openFile } from "./settable.ts";
 import { LossTally } from "./written.ts";
 import type { Losses } from "./written.ts";
-
-/** A frame in the memory of its job, or the length of a run of zeros. */
-export type StoredPiece = (Omit<Frame, "stored"> & { readonly offset: number; readonly length: number }) | number;
 
 /** A file that is made and gets all that it has. */
 export interface NewFile {

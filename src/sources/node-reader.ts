@@ -1,5 +1,6 @@
 import { closeSync, readSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import type { KnownFile } from "../format/known-files.ts";
 import type { ContentWriter, RawNode } from "../model/change.ts";
 import { joinPath, type Name, type TreePath } from "../model/name.ts";
 import type { Content, Metadata, Xattr } from "../model/node.ts";
@@ -15,19 +16,12 @@ export interface Progress {
   readonly bytes: number;
 }
 
-/** What is known of a file but for what its stat says. */
-export interface KnownContent {
-  readonly content: Content;
-  /** It has no extended attributes. */
-  readonly isPlain: boolean;
-}
-
 /** Contents of files that were read before, and are in the store. */
 export interface KnownContents {
   /** @returns undefined if it must be read */
-  find(stat: Stat): KnownContent | undefined;
+  find(stat: Stat): KnownFile | undefined;
   /** @param readAtMs when reading it began */
-  add(stat: Stat, known: KnownContent, readAtMs: number): void;
+  add(stat: Stat, known: KnownFile, readAtMs: number): void;
 }
 
 export interface NodeReaderOptions {
