@@ -58,10 +58,16 @@ const EXIT_OF_CODE: Readonly<Record<StoreErrorCode, number>> = {
   UNSUPPORTED: 69,
 };
 
+const FSCK = "delta0 fsck tells what is damaged and what that hits, fsck --repair --from SRC mends it";
+
 /** What can be done about each code where the place that failed knew nothing better. */
 const HINTS: Partial<Record<StoreErrorCode, string>> = {
   STORE_MISSING: "delta0 init makes one, --store names another",
   RESULT_LOST: "delta0 reflog shows it",
+  CHUNK_MISSING: FSCK,
+  CHUNK_CORRUPT: FSCK,
+  NODE_MISSING: FSCK,
+  NODE_CORRUPT: FSCK,
   FORMAT_NEWER: "use the delta0 that wrote it",
   NO_SPACE: "make room, or use another filesystem",
 };
