@@ -74,7 +74,6 @@ test("export: what is in the way, or would be, is found before anything is writt
     [`${store}/exports/new.tar`, "REFUSED"],
     [`${out}/new.tar.gz`, "UNSUPPORTED"],
     [`${out}/new.tgz`, "UNSUPPORTED"],
-    [`oci:${out}/new`, "UNSUPPORTED"],
     ["-", "USAGE"],
   ] as const) {
     await assert.rejects(exportTree(context, { ref: "base", target }), { code }, target);
