@@ -1,7 +1,8 @@
-import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Level } from "level";
 import { errnoOf } from "../errors.ts";
 import { openDatabase } from "./database.ts";
+import { soundLog } from "./log-format.ts";
 import { salvageTable } from "./salvage-table.ts";
 import { allTablesIn } from "./table-format.ts";
 import { tableDamage } from "./table-check.ts";
@@ -31,7 +32,10 @@ export async function salvage(
       if (tableDamage(table, isWrittenOnce ? "frames" : "blocks") === undefined) linkSync(table, `${target}/${name}`);
       else readable(() => salvageTable(table, `${target}/${name}`, { isProven: isWrittenOnce }));
     }
-    if (/^[0-9]+\.log$/.test(name)) copyFileSync(`${directory}/${name}`, `${target}/${name}`);
+    if (/^[0-9]+\.log$/.test(name))
+      readable(() =>
+        writeFileSync(`${target}/${name}`, soundLog(readFileSync(`${directory}/${name}`)), { mode: 0o600 }),
+      );
   }
   if (readdirSync(target).length === 0) {
     const empty = await openDatabase(target, { create: true, writeBufferBytes });
