@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { runDamageCampaign } from "./damage-run.ts";
 
-// Flips, zeroes, truncates and deletes in each kind of file and of record. A failure says the seed of its case:
+// Flips, zeroes, truncates and deletes in each kind of file and of record:
 //   npm run campaign:damage -- --cases 1000 [--seed 1]
 const { values } = parseArgs({ options: { cases: { type: "string" }, seed: { type: "string" } } });
 const cases = Number(values.cases ?? 1000);
