@@ -51,7 +51,8 @@ test("damage: what is lost of a closed database's CURRENT, MANIFEST or log is no
         const before = Buffer.from(bytes);
         const at = Math.floor(where * bytes.length);
         if (kind === "flip") bytes[at] = (bytes[at] ?? 0) ^ 4;
-        if (kind === "zero") bytes.subarray(at - (at % 4096)).fill(0, 0, Math.min(4096, bytes.length - at + (at % 4096)));
+        if (kind === "zero")
+          bytes.subarray(at - (at % 4096)).fill(0, 0, Math.min(4096, bytes.length - at + (at % 4096)));
         writeFileSync(`${damaged}/${name}`, bytes);
         if (kind === "truncate") truncateSync(`${damaged}/${name}`, at);
         if (kind === "delete") rmSync(`${damaged}/${name}`);

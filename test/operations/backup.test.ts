@@ -120,7 +120,11 @@ test("backup: any container comes back in an empty store with its trees, snapsho
         before: null,
         after: { type: "layer", layer: layerDigest(of), ...(isPinned && { pinned: true as const }) },
       }));
-      await store.change({ command: "test" }, [{ name, before: null, after: ref }, ...rows], [first, base, ...snapshots]);
+      await store.change(
+        { command: "test" },
+        [{ name, before: null, after: ref }, ...rows],
+        [first, base, ...snapshots],
+      );
       const bytes = await backedUp(context, name);
 
       await using other = await openTestStore();

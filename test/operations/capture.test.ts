@@ -60,7 +60,9 @@ test("capture: what the delta lies over is what the config names, whatever the r
   assert.equal(ref?.type, "container");
   const other = await create(at.context, { source: `${at.source}/etc`, name: "other", noLxc: true });
   // As if the record had gone on while the container ran.
-  await at.store.refs.change({ command: "test" }, [{ name: "web", before: ref, after: { ...ref, lower: other.digest } }]);
+  await at.store.refs.change({ command: "test" }, [
+    { name: "web", before: ref, after: { ...ref, lower: other.digest } },
+  ]);
   mkdirSync(`${at.lxcPath}/web/work`);
   const { digest } = await capture(at.context, { name: "web" });
   const { container, files } = await show(at.context, { ref: "web" });

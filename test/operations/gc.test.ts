@@ -197,7 +197,8 @@ test("gc: the room on disk comes back, also where a part of what lies together g
   const source = `${directory.path}/source`;
   mkdirSync(source);
   const [count, size] = [1000, 30_000];
-  const used = async (): Promise<number> => Number((await run("du", ["-sB1", "--exclude=reserve", path])).split("\t")[0]);
+  const used = async (): Promise<number> =>
+    Number((await run("du", ["-sB1", "--exclude=reserve", path])).split("\t")[0]);
   for (let i = 0; i < count; i++) writeFileSync(`${source}/${i}`, randomBytes(size));
   await inStore(path, (context) => importLayer(context, { source, name: "all" }));
   // Of nine in ten nothing is left, anywhere.
