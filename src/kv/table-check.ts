@@ -19,9 +19,7 @@ export interface FileDamage {
  *   proven by others
  */
 export function* damagedTables(directory: string, depth: "blocks" | "frames"): Generator<FileDamage> {
-  const current = readFileSync(`${directory}/CURRENT`, "latin1").trim();
-  const { tables } = versionIn(readLog(readFileSync(`${directory}/${current}`)).records);
-  for (const [number, sizeBytes] of tables) {
+  for (const [number, sizeBytes] of tablesOf(directory)) {
     const file = `${directory}/${String(number).padStart(6, "0")}.ldb`;
     try {
       const reason = tableDamage(file, depth, sizeBytes);
@@ -29,9 +27,16 @@ export function* damagedTables(directory: string, depth: "blocks" | "frames"): G
     } catch (error) {
       const code = errnoOf(error);
       if (code === undefined) throw error;
+      // LevelDB may have replaced it meanwhile.
+      if (code === "ENOENT" && !tablesOf(directory).has(number)) continue;
       yield { file, reason: code === "ENOENT" ? "is lost" : `cannot be read: ${code}` };
     }
   }
+}
+
+function tablesOf(directory: string): ReadonlyMap<number, number> {
+  const current = readFileSync(`${directory}/CURRENT`, "latin1").trim();
+  return versionIn(readLog(readFileSync(`${directory}/${current}`)).records).tables;
 }
 
 /**
