@@ -100,8 +100,8 @@ test("directory sink: reports progress while it writes, and stops when it is tol
   await using directory = await temporaryDirectory();
   const content = putContent(engine, Buffer.alloc(128 * 1024, "x"));
   const endless = {
-    *pieces() {
-      while (true) yield* engine.content.pieces(content);
+    *frames() {
+      while (true) yield* engine.content.frames(content);
     },
   };
   const abort = new AbortController();
@@ -113,7 +113,7 @@ test("directory sink: reports progress while it writes, and stops when it is tol
       abort.abort();
     },
   };
-  const file = { kind: "file" as const, path: "f", metadata: plain, pieces: ["x"] };
+  const file = { kind: "file" as const, path: "f", metadata: plain, pieces: [2 ** 40] };
   const changes = wholeTree(engine, makeTree(engine, withParents([file])));
   const writing = writeDirectory(`${directory.path}/target`, changes, endless, options);
   await assert.rejects(writing, { name: "AbortError" });
