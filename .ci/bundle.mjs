@@ -31,6 +31,8 @@ const common = {
   target: "node20",
   format: "cjs",
   logLevel: "warning",
+  // What is asked of it for running from the sources.
+  logOverride: { "empty-import-meta": "silent" },
   legalComments: "none",
   define: { "import.meta.url": "here" },
 };

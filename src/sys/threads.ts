@@ -1,6 +1,4 @@
-import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { pathToFileURL } from "node:url";
 import { parentPort, Worker } from "node:worker_threads";
 import { errorFromData, errorToData } from "./error-data.ts";
 import type { ErrorData } from "./error-data.ts";
@@ -170,7 +168,7 @@ function workerOf(module: string): Worker {
   const isSource = import.meta.url.endsWith(".ts");
   const url = new URL(`../${module}${isSource ? ".ts" : ".js"}`, import.meta.url);
   if (!isSource) return new Worker(url);
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx/esm/api")).href;
+  const tsx = import.meta.resolve("tsx/esm/api");
   const load = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
   return new Worker(load, { eval: true });
 }
