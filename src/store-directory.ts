@@ -106,8 +106,8 @@ function ownerOf(paths: StorePaths): string | undefined {
   try {
     const { pid, command, since } = JSON.parse(readFileSync(paths.owner, "utf8")) as Record<string, unknown>;
     if (typeof pid !== "number" || typeof command !== "string" || typeof since !== "string") return undefined;
-    const state = isStopped(pid) ? "which is stopped (kill -CONT lets it go on), " : "";
-    return `pid ${pid} ("${command}"), ${state}for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
+    const state = isStopped(pid) ? ", which is stopped (kill -CONT lets it go on)," : "";
+    return `pid ${pid} ("${command}")${state} for ${Math.round((Date.now() - Date.parse(since)) / 1000)} s`;
   } catch {
     // Who it is was for information only: the owner may be writing it just now.
     return undefined;

@@ -62,7 +62,7 @@ export class Session implements AsyncDisposable {
     const paths = new StorePaths(findStore(this.#directory, this.#options.create ?? false, this.#isDamaged));
     let alone = this.#options.alone === true || this.#isDamaged;
     let isRepeated = false;
-    let beginBefore = Date.now() + waitMs;
+    let giveUp = Date.now() + waitMs;
     let visitFrom = 0;
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
       caller.signal?.throwIfAborted();
@@ -76,8 +76,10 @@ export class Session implements AsyncDisposable {
       if (!alone && Date.now() >= visitFrom) {
         const { command, input } = caller;
         const streams = { hasInput: input !== undefined, hasOutput: output !== undefined };
+        // Whoever is there is asked, even if nobody is to be waited for.
+        const beginBefore = Math.max(giveUp, Date.now() + SHORT_MS);
         const asked = { place: place(), operation, params, command, request, isRepeated, beginBefore, ...streams };
-        const visited = await visit(paths, asked, caller, { patienceMs: Math.max(waitMs, 1000), onBegin });
+        const visited = await visit(paths, asked, caller, { patienceMs: Math.max(waitMs, SHORT_MS), onBegin });
         switch (visited.type) {
           case "result":
             return visited.result;
@@ -91,19 +93,19 @@ export class Session implements AsyncDisposable {
           case "moved":
             // To be done here, if it can be: what takes long would be moved again and again.
             visitFrom = Date.now() + HOSTING_MS;
-            beginBefore = Date.now() + waitMs;
+            giveUp = Date.now() + waitMs;
             pauseMs = 2;
             break;
           case "lost":
             isRepeated ||= visited.hasBegun;
             if (visited.hasRead) throw interrupted(caller);
-            beginBefore = Date.now() + waitMs;
+            giveUp = Date.now() + waitMs;
             pauseMs = 2;
             break;
           case "nobody":
         }
       }
-      if (Date.now() >= beginBefore) throw lockedStore(paths, waitSeconds);
+      if (Date.now() >= giveUp) throw lockedStore(paths, waitSeconds);
       await sleep(pauseMs);
     }
   }
@@ -148,3 +150,4 @@ function interrupted({ command }: Caller): StoreError {
 /** How long what was moved tries to have the store open here before it asks another process again. */
 const HOSTING_MS = 2000;
 const MAX_PAUSE_MS = 25;
+const SHORT_MS = 1000;

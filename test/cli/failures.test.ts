@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PosixError } from "../../src/errors.ts";
+import { Store } from "../../src/index.ts";
 import { failureOf as describeFailure } from "../../src/cli/failure.ts";
-import { cliStore, DELTA0, DELTA0_WORDS, DEVICE_TAR_PY, smallTree } from "../support/cli.ts";
+import { cliStore, DEVICE_TAR_PY, smallTree } from "../support/cli.ts";
 import type { CliStore } from "../support/cli.ts";
 import { loopFilesystem } from "../support/loop.ts";
 import { requireCommands, requireLoop } from "../support/requirements.ts";
@@ -38,7 +37,7 @@ test("cli: a mistake is answered in one line on standard error, with what was pe
     [["ls", "--sort", "colour"], 2, /^delta0: .*colour.*\n$/],
     [["clone", "base", "x", "--label", "novalue"], 2, /^delta0: "novalue" is no label.*\n$/],
     [["clone", "base", "--count", "2"], 2, /^delta0: .*--prefix.*\n$/],
-    [["export", "base", "oci:somewhere"], 69, /^delta0: .*\n$/],
+    [["export", "base", "whole.tar.gz"], 69, /^delta0: .*\n$/],
     [["export", "base", "whole.tar", "--verify"], 2, /^delta0: a tar is not read back.*\n$/],
   ] as const) {
     const result = await cli.delta0(args);
@@ -65,16 +64,13 @@ test("cli: a store in use is waited for as long as asked, then named with who ha
   const began = performance.now();
   const result = await cli.delta0(["ls", "--wait", "0"]);
   assert.equal(result.code, 11);
-  assert.match(
-    result.stderr,
-    new RegExp(`^delta0: store in use by pid ${holder.pid} \\("import - held"\\) for \\d+ s`),
-  );
+  assert.match(result.stderr, new RegExp(`^delta0: store in use by pid ${process.pid} \\("a long one"\\) for \\d+ s`));
   assert.ok(performance.now() - began < 5000);
   assert.equal((await cli.delta0(["doctor"])).code, 0, "doctor needs no store");
 
   const waiting = cli.delta0(["ls", "--wait", "20"]);
   await sleep(1500);
-  holder.end();
+  await holder.end();
   assert.equal((await waiting).code, 0);
 });
 
@@ -172,23 +168,9 @@ test("cli: system errors are told apart from bugs of ours", () => {
   assert.equal(exits("no error at all"), 70);
 });
 
-/** A command that has the store until `end` or its disposal. */
-async function holdStore(cli: CliStore): Promise<AsyncDisposable & { readonly pid: number; readonly end: () => void }> {
-  const holder = spawn(DELTA0[0] ?? "", [...DELTA0.slice(1), "import", "-", "held"], {
-    env: { ...process.env, DELTA0_STORE: cli.store, DELTA0: DELTA0_WORDS },
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  const ended = once(holder, "exit");
-  for (let owner = ""; !owner.includes(`"pid":${holder.pid ?? 0}`);) {
-    await sleep(50);
-    owner = await readFile(`${cli.store}/owner.json`, "utf8").catch(() => "");
-  }
-  return {
-    pid: holder.pid ?? 0,
-    end: () => holder.kill(),
-    [Symbol.asyncDispose]: async () => {
-      holder.kill();
-      await ended;
-    },
-  };
+/** A program that has the store for itself until `end` or its disposal: this one. */
+async function holdStore(cli: CliStore): Promise<AsyncDisposable & { readonly end: () => Promise<void> }> {
+  const store = await Store.open(cli.store, { create: true, command: "a long one" });
+  const end = async (): Promise<void> => await store[Symbol.asyncDispose]();
+  return { end, [Symbol.asyncDispose]: end };
 }
