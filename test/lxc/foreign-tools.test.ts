@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Store, StorePaths } from "../../src/index.ts";
 import { DELTA0, documentOf } from "../support/cli.ts";
 import { readManifest } from "../support/compare.ts";
 import { requireCommands, requireLxc } from "../support/requirements.ts";
@@ -88,21 +90,21 @@ test("lxc: a container whose export exists starts without Node, and while an imp
   });
   const ended = once(importing, "close");
   try {
-    // It has the store once others are told so.
-    while ((await at.delta0(["ls", "--wait", "0"])).code !== 11)
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    for (const name of ["web", "web2"]) {
-      await run("env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "lxc-start", "-P", at.lxcPath, "-n", name]);
-      assert.equal(await at.state(name), "RUNNING");
-      await at.attach(name, `echo while >/root/file`);
-      await at.lxc("lxc-stop", name, "-k");
-    }
-    assert.match(readFileSync(`${at.lxcPath}/web/delta0.log`, "utf8"), /not captured/);
+    while (!existsSync(new StorePaths(at.store).socket)) await sleep(50);
+    for (const name of ["web", "web2"]) await startAndStop(at, name, "beside");
+    assert.equal(importing.exitCode, null);
+    assert.ok(!existsSync(`${at.lxcPath}/web/delta0.log`), "the hooks had it captured by the import's process");
   } finally {
     importing.stdin.destroy();
     await ended;
   }
-  for (const name of ["web", "web2"]) assert.equal((await at.ok("cat", `${name}:/root/file`)).stdout, "while\n");
+  for (const name of ["web", "web2"]) assert.equal((await at.ok("cat", `${name}:/root/file`)).stdout, "beside\n");
+  {
+    await using _held = await Store.open(at.store, { command: "a program that does nothing for others" });
+    await startAndStop(at, "web", "while");
+    assert.match(readFileSync(`${at.lxcPath}/web/delta0.log`, "utf8"), /not captured/);
+  }
+  assert.equal((await at.ok("cat", "web:/root/file")).stdout, "while\n");
 
   // The hooks name the Node and the delta0 that wrote them: now both are gone.
   for (const hook of ["pre-start", "post-stop"]) {
@@ -115,6 +117,13 @@ test("lxc: a container whose export exists starts without Node, and while an imp
   await at.lxc("lxc-stop", "web", "-k");
   assert.equal((await at.ok("cat", "web:/root/file")).stdout, "without\n");
 });
+
+async function startAndStop(at: LxcHost, name: string, text: string): Promise<void> {
+  await run("env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "lxc-start", "-P", at.lxcPath, "-n", name]);
+  assert.equal(await at.state(name), "RUNNING");
+  await at.attach(name, `echo ${text} >/root/file`);
+  await at.lxc("lxc-stop", name, "-k");
+}
 
 test("lxc: a monitor that is killed runs no hook: the next command captures", async (t) => {
   if (!requireLxc(t) || !requireCommands(t, "busybox")) return;
