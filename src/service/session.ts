@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { StoreError } from "../errors.ts";
+import { asStoreError, StoreError } from "../errors.ts";
 import type { OpenOptions } from "../store.ts";
 import { findStore, lockedStore } from "../store-directory.ts";
 import { StorePaths } from "../store-paths.ts";
@@ -59,7 +59,8 @@ export class Session implements AsyncDisposable {
       request,
       ...(output && { output: output.write }),
     };
-    const paths = new StorePaths(findStore(this.#directory, this.#options.create ?? false, this.#isDamaged));
+    const { create = false } = this.#options;
+    const paths = this.#tryTo(() => new StorePaths(findStore(this.#directory, create, this.#isDamaged)));
     let alone = this.#options.alone === true || this.#isDamaged;
     let isRepeated = false;
     let giveUp = Date.now() + waitMs;
@@ -110,6 +111,14 @@ export class Session implements AsyncDisposable {
     }
   }
 
+  #tryTo<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw asStoreError(error, `opening the store ${this.#directory}`);
+    }
+  }
+
   get #isDamaged(): boolean {
     return this.#options.damaged !== undefined;
   }
@@ -128,7 +137,7 @@ export class Session implements AsyncDisposable {
   }
 
   async #tryOpen(paths: StorePaths): Promise<Host | undefined> {
-    const lock = tryLock(paths.lock);
+    const lock = this.#tryTo(() => tryLock(paths.lock));
     if (lock === undefined) return undefined;
     // Loading the native parts takes longer than all else.
     const [{ Store }, { Host }] = await Promise.all([import("../store.ts"), import("./host.ts")]);
