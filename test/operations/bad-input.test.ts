@@ -113,7 +113,7 @@ test("bad input: what is neither a directory nor a file, or is missing, is said 
     [`${at.path}/socket`, "SOURCE_INVALID"],
     [`${at.path}/nowhere`, "NOT_FOUND"],
     [`${at.source}/etc/hosts/below`, "NOT_FOUND"],
-    [`oci:${at.source}`, "UNSUPPORTED"],
+    [`oci:${at.source}`, "SOURCE_INVALID"],
   ] as const)
     await failing(at, (c) => importLayer(c, { source, name: "bad" }), { code }, source);
   await assertOpensAgain(at);
