@@ -9,6 +9,7 @@ import {
   create,
   exportTree,
   importLayer,
+  info,
   list,
   listExports,
   remove,
@@ -186,14 +187,19 @@ test("import: what is mounted below is left out on demand, its directory stays",
   assert.deepEqual([all.entries, one.entries], [7, 6]);
 });
 
-test("open: on a read-only filesystem it is NOT_PERMITTED, and nothing is damaged", async (t) => {
+test("open: on a read-only filesystem a store is there to be read, and none can be made", async (t) => {
   if (!requireLoop(t, "ext4")) return;
   await using small = await loopFilesystem("ext4", 32);
   const directory = `${small.path}/store`;
   await (await Store.open(directory, { create: true }))[Symbol.asyncDispose]();
   await run("mount", ["-o", "remount,ro", small.path]);
-  for (const at of [directory, `${small.path}/new`])
-    await assert.rejects(Store.open(at, { create: true }), { code: "NOT_PERMITTED" });
+  await assert.rejects(Store.open(`${small.path}/new`, { create: true }), { code: "NOT_PERMITTED" });
+  {
+    await using store = await Store.open(directory, { create: true });
+    const context = { store, command: "test" };
+    assert.equal((await info(context)).layers, 0);
+    await assert.rejects(importLayer(context, { source: "/etc/apt", name: "apt" }), { code: "NOT_PERMITTED" });
+  }
   await run("mount", ["-o", "remount,rw", small.path]);
   await (await Store.open(directory))[Symbol.asyncDispose]();
 });
