@@ -22,6 +22,8 @@ export interface ListParams {
   readonly labels?: readonly string[];
   /** Those whose time is over. */
   readonly expired?: boolean;
+  /** `files` and `sizeBytes` are null: what they are stands in each tree. */
+  readonly withoutSizes?: boolean;
 }
 
 export interface ListItem {
@@ -58,7 +60,7 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   const damaged = (name: string, error: StoreError): void => warn(context, `${name} is left out: ${error.message}`);
   const refs = await store.refs.list(damaged);
   const { plain, snapshots } = apart(refs);
-  const described = describer(context, plain, refs);
+  const described = describer(context, params, plain, refs);
 
   const fits = params.pattern === undefined ? () => true : picomatch(params.pattern);
   const running = runningContainers();
@@ -141,6 +143,7 @@ interface Describer {
 /** What many stand on, or are, is read once. */
 function describer(
   { store }: Context,
+  { withoutSizes = false }: ListParams,
   ...named: readonly (readonly (readonly [name: string, ref: Ref])[])[]
 ): Describer {
   const { refs, trees } = store;
@@ -153,6 +156,7 @@ function describer(
     layer === null ? null : (layerNames.get(layer) ?? refs.layer(layer).tree);
   const sizes = new Map<Digest, Pick<ListItem, "files" | "sizeBytes">>();
   const sizesOf = (tree: Digest): Pick<ListItem, "files" | "sizeBytes"> => {
+    if (withoutSizes) return { files: null, sizeBytes: null };
     const known = sizes.get(tree);
     if (known !== undefined) return known;
     const { entries, bytes } = trees.tree(tree).root.listing;

@@ -37,19 +37,30 @@ async function ls(call: Call): Promise<number> {
   const { options, output } = call;
   const [pattern] = call.args;
   const only = onlyOf(call);
-  const params = { ...(pattern !== undefined && { pattern }), ...(only && { only }), labels: options.list("label") };
+  const isDocument = options.flag("json") || options.flag("ndjson");
+  const params = {
+    ...(pattern !== undefined && { pattern }),
+    ...(only && { only }),
+    labels: options.list("label"),
+    withoutSizes: !isDocument && !options.flag("long") && options.text("sort") !== "size",
+  };
   const items = await withStore(call, (context, { list }) => list(context, params));
   sortItems(items, options.text("sort"));
-  const documents = items.map((item) => ({
-    ...item,
-    parent: item.parent !== null && isDigest(item.parent) ? digestText(item.parent) : item.parent,
-    digest: item.digest === null ? null : digestText(item.digest),
-  }));
-  await output.show("ls", { items: documents }, () => {
+  const document = isDocument ? { items: items.map(documentOf) } : {};
+  await output.show("ls", document, () => {
     if (options.flag("names")) return items.map(({ name }) => visible(name));
     return items.length === 0 ? [] : listTable(call, items);
   });
   return 0;
+}
+
+function documentOf(item: ListItem): object {
+  const { parent, digest } = item;
+  return {
+    ...item,
+    parent: parent !== null && isDigest(parent) ? digestText(parent) : parent,
+    digest: digest === null ? null : digestText(digest),
+  };
 }
 
 const FILTERS = ["layers", "containers", "running", "stopped", "foreign"] as const;
