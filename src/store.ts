@@ -240,19 +240,37 @@ export class Store implements AsyncDisposable {
     upper?: SharedUpper | "overruled",
   ): Promise<void> {
     await this.uppers.whileRecorded(recordChanges(changes, upper), async () => {
-      const change = this.#lastChange.then(() => this.#change(cause, changes, layers));
-      this.#lastChange = change.catch(() => undefined);
-      await change;
+      await this.#inOrder(async () => {
+        this.#mark(changes, layers);
+        await this.#flush();
+        await this.refs.change(cause, changes, layers);
+      });
     });
   }
 
-  async #change(cause: ChangeCause, changes: readonly RefChange[], layers: readonly Layer[]): Promise<void> {
-    if (this.#marker !== undefined) {
-      const fresh = new Map(layers.map((layer) => [layerDigest(layer), layer]));
-      for (const { after } of changes) if (after !== null) this.#marker.markRef(after, fresh);
-    }
-    await this.#flush();
-    await this.refs.change(cause, changes, layers);
+  /**
+   * Makes names for what other names stand for at this time: that is durable, and what an import has under way need not become so
+   * for it.
+   *
+   * @throws {StoreError} EXISTS
+   */
+  async addNames(cause: ChangeCause, changes: readonly (RefChange & { readonly before: null })[]): Promise<void> {
+    await this.#inOrder(async () => {
+      this.#mark(changes, []);
+      await this.refs.change(cause, changes);
+    });
+  }
+
+  async #inOrder(work: () => Promise<void>): Promise<void> {
+    const change = this.#lastChange.then(work);
+    this.#lastChange = change.catch(() => undefined);
+    await change;
+  }
+
+  #mark(changes: readonly RefChange[], layers: readonly Layer[]): void {
+    if (this.#marker === undefined) return;
+    const fresh = new Map(layers.map((layer) => [layerDigest(layer), layer]));
+    for (const { after } of changes) if (after !== null) this.#marker.markRef(after, fresh);
   }
 
   /**
@@ -260,14 +278,13 @@ export class Store implements AsyncDisposable {
    * names it. What is put must reach nothing that is not.
    */
   async flush(): Promise<void> {
-    const flush = this.#lastChange.then(() => this.#flush());
-    this.#lastChange = flush.catch(() => undefined);
-    await flush;
+    await this.#inOrder(() => this.#flush());
   }
 
   async #flush(): Promise<void> {
+    const nodes = this.nodes.pending();
     const newChunks = await this.chunks.flush();
-    const newNodes = await this.nodes.flush();
+    const newNodes = await this.nodes.flush(nodes);
     if (newChunks || newNodes) await this.#meta.barrier();
   }
 

@@ -46,6 +46,8 @@ interface Job {
   readonly slab: Slab;
   /** Settled once they are compressed. */
   readonly compressed: Promise<void>;
+  /** Called once they are in values, or cannot be. */
+  onWritten: (() => void)[];
 }
 
 /**
@@ -79,6 +81,7 @@ export class ChunkStore implements Chunks {
   /** In values that the barrier has not covered. */
   readonly #unindexed = new Map<Digest, Place>();
   #unindexedBytes = 0;
+  #indexing: Promise<unknown> = Promise.resolve();
 
   /** Being deleted: the index may have them for a moment. */
   readonly #condemned = new Set<Digest>();
@@ -191,7 +194,7 @@ export class ChunkStore implements Chunks {
     const compressed = slab.compress(where);
     // It is awaited in its turn, which may never come if an earlier one fails.
     compressed.catch(() => undefined);
-    this.#queue.push({ slab, compressed });
+    this.#queue.push({ slab, compressed, onWritten: [] });
     this.#working ??= this.#work();
   }
 
@@ -288,7 +291,9 @@ export class ChunkStore implements Chunks {
    */
   async flush(): Promise<boolean> {
     this.#dispatch(compressorsRun() ? "thread" : "here");
-    while (this.#working) await this.#working;
+    const last = this.#queue.at(-1);
+    // Not for what comes meanwhile: another operation may put more all the time.
+    if (last !== undefined && this.#working) await new Promise<void>((resolve) => last.onWritten.push(resolve));
     if (this.#failure) throw this.#failure.error;
     return await this.index();
   }
@@ -310,6 +315,7 @@ export class ChunkStore implements Chunks {
         await job.compressed;
         await this.#writeValues(job.slab.frames());
         this.#queue.shift();
+        for (const resolve of job.onWritten) resolve();
         job.slab.clear();
         if (this.#idle.length < IDLE_SLABS) this.#idle.push(job.slab);
         if (this.#unindexedBytes >= BATCH_BYTES || this.#unindexed.size >= BATCH_CHUNKS) await this.index();
@@ -318,6 +324,7 @@ export class ChunkStore implements Chunks {
     } catch (error) {
       this.#failure = { error };
       this.#drained();
+      for (const { onWritten } of this.#queue) for (const resolve of onWritten) resolve();
     } finally {
       this.#working = undefined;
     }
@@ -370,6 +377,12 @@ export class ChunkStore implements Chunks {
 
   /** Writes the index entries of the values that are written, once these are safe from a power cut. */
   async index(): Promise<boolean> {
+    const indexing = this.#indexing.then(() => this.#index());
+    this.#indexing = indexing.catch(() => undefined);
+    return await indexing;
+  }
+
+  async #index(): Promise<boolean> {
     // What another operation writes meanwhile, the barrier does not cover.
     const entries = [...this.#unindexed];
     const bytes = this.#unindexedBytes;

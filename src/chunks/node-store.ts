@@ -82,14 +82,19 @@ export class NodeStore implements Nodes {
     return this.#condemned.has(digest) ? undefined : this.#meta.getSync(digestKey("node", digest));
   }
 
+  /** What was put and is not written yet. */
+  pending(): readonly Digest[] {
+    return [...this.#pending.keys()];
+  }
+
   /**
-   * Writes what was put; safe from a power cut only after the database's barrier. What the nodes name must be durable.
+   * Writes what was put; safe from a power cut only after the database's barrier. What the nodes name must be durable: others may be
+   * put meanwhile that name what is not.
    *
+   * @param writing of `pending`
    * @returns false if there was nothing to write
    */
-  async flush(): Promise<boolean> {
-    // Others may be put meanwhile.
-    const writing = [...this.#pending.keys()];
+  async flush(writing = this.pending()): Promise<boolean> {
     for (let next = 0; next < writing.length;) {
       const operations: Operation[] = [];
       const first = next;

@@ -98,6 +98,7 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   await makeContainers(context, {
     names,
     origin,
+    isNamed: original.kind !== "tree",
     labels,
     lxcPath,
     configOf,

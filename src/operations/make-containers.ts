@@ -33,6 +33,8 @@ const ORDINARY = { ephemeral: false, expires: null, identityPending: false, idMa
 export interface NewContainers {
   readonly names: readonly string[];
   readonly origin: Origin;
+  /** Whether a name of the store stands for that at this time. */
+  readonly isNamed?: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly traits?: Partial<Traits>;
   /** Where their LXC directories are made; null for none. */
@@ -58,7 +60,17 @@ export interface NewContainers {
  */
 export async function makeContainers(context: Context, options: NewContainers): Promise<void> {
   const { store } = context;
-  const { names, origin, labels, lxcPath, layers = [], others = [], prepare, replaces = false } = options;
+  const {
+    names,
+    origin,
+    isNamed = false,
+    labels,
+    lxcPath,
+    layers = [],
+    others = [],
+    prepare,
+    replaces = false,
+  } = options;
   if (new Set(names).size < names.length) throw new StoreError("USAGE", { reason: "a name is given twice" });
   for (const name of names) {
     requireFree(store, name);
@@ -79,9 +91,13 @@ export async function makeContainers(context: Context, options: NewContainers): 
   };
   if (ref.idMap !== null && lxcPath !== null)
     requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
-  const changes = [...names.map((name) => ({ name, before: null, after: ref, ...filesReplaced(name) })), ...others];
+  const added = names.map((name) => ({ name, before: null, after: ref, ...filesReplaced(name) }));
+  const record = async (): Promise<void> => {
+    if (isNamed) await store.addNames(context, added);
+    else await store.change(context, [...added, ...others], layers);
+  };
   if (lxcPath === null) {
-    await store.change(context, changes, layers);
+    await record();
     return;
   }
   try {
@@ -90,7 +106,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     await makeDirectories(context, staging.directory, { ...options, lxcPath }, ref);
     prepare?.(staging);
     staging.sync();
-    await store.change(context, changes, layers);
+    await record();
     for (const name of names) staging.publish(name);
   } catch (error) {
     throw asStoreError(error, `making containers in ${lxcPath}`);

@@ -14,7 +14,8 @@ export type Visited =
   | { readonly type: "result"; readonly result: unknown }
   /** Nobody there, or nobody who takes guests. */
   | { readonly type: "nobody" }
-  | Extract<FromHost, { readonly type: "moved" | "elsewhere" | "done" }>
+  | Extract<FromHost, { readonly type: "elsewhere" | "done" }>
+  | { readonly type: "moved"; readonly hasBegun: boolean }
   /** It went away in between; `hasRead` what cannot be read again. */
   | { readonly type: "lost"; readonly hasBegun: boolean; readonly hasRead: boolean }
   /** Nothing was heard of it, or it had no time, up to `request.beginBefore`. */
@@ -121,8 +122,9 @@ async function follow(
       case "aborted":
         caller.signal?.throwIfAborted();
         return { type: "lost", hasBegun, hasRead };
-      case "result":
       case "moved":
+        return { type: "moved", hasBegun };
+      case "result":
       case "elsewhere":
       case "done":
         return message;

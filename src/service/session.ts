@@ -92,8 +92,8 @@ export class Session implements AsyncDisposable {
             alone = true;
             break;
           case "moved":
-            // To be done here, if it can be: what takes long would be moved again and again.
-            visitFrom = Date.now() + HOSTING_MS;
+            // What takes long is to be done here, if it can be: it would be moved again and again.
+            if (visited.hasBegun) visitFrom = Date.now() + HOSTING_MS;
             giveUp = Date.now() + waitMs;
             pauseMs = 2;
             break;
