@@ -11,6 +11,22 @@ const CLONES = 50;
 const COMMANDS = 16;
 const GUEST = fileURLToPath(new URL("../dist/service/session.js", import.meta.url));
 
+const PROGRAM = `
+const [, module, store, prefix, count] = process.argv;
+const { Session } = await import(module);
+const session = new Session(store);
+process.stdout.write("ready\\n");
+await new Promise((resolve) => process.stdin.once("data", resolve));
+const waited = [];
+for (let i = 0; i < Number(count); i++) {
+  const began = performance.now();
+  await session.api.clone({ command: "bench" }, { ref: "base", names: [prefix + i], noLxc: true });
+  waited.push(performance.now() - began);
+}
+await session[Symbol.asyncDispose]();
+process.stdout.write(JSON.stringify(waited) + "\\n");
+`;
+
 await using at = await benchDirectory(6000);
 const source = await unpackedRootfs("bookworm-large");
 
@@ -100,19 +116,3 @@ function guest(store: string, prefix: string): { ready: Promise<unknown>; go: ()
   });
   return { ready, go: () => child.stdin.end("go"), waited };
 }
-
-const PROGRAM = `
-const [, module, store, prefix, count] = process.argv;
-const { Session } = await import(module);
-const session = new Session(store);
-process.stdout.write("ready\\n");
-await new Promise((resolve) => process.stdin.once("data", resolve));
-const waited = [];
-for (let i = 0; i < Number(count); i++) {
-  const began = performance.now();
-  await session.api.clone({ command: "bench" }, { ref: "base", names: [prefix + i], noLxc: true });
-  waited.push(performance.now() - began);
-}
-await session[Symbol.asyncDispose]();
-process.stdout.write(JSON.stringify(waited) + "\\n");
-`;
