@@ -98,7 +98,7 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
   await makeContainers(context, {
     names,
     origin,
-    isNamed: original.kind !== "tree",
+    isNamed: isNamed(store, original),
     labels,
     lxcPath,
     configOf,
@@ -107,6 +107,13 @@ export async function clone(context: Context, params: CloneParams): Promise<Clon
     standsOn: found === undefined ? undefined : standsOn(store, readContainerDirectory(found)),
   });
   return { ref, names, digest: original.tree, lxcPath, losses: [] };
+}
+
+/** False also for one that runs, whose state of just now stands in no record. */
+function isNamed(store: Store, original: Resolved): boolean {
+  if (original.kind === "tree") return false;
+  const recorded = store.refs.find(original.name);
+  return recorded !== undefined && store.refs.treeOf(recorded) === original.tree;
 }
 
 /** What is kept in a container's record. @throws {StoreError} USAGE */
