@@ -93,7 +93,7 @@ export async function makeContainers(context: Context, options: NewContainers): 
     requireMappable(context, ref.idMap, [dirname(store.paths.directory), lxcPath]);
   const added = names.map((name) => ({ name, before: null, after: ref, ...filesReplaced(name) }));
   const record = async (): Promise<void> => {
-    if (isNamed) await store.addNames(context, added);
+    if (isNamed && layers.length === 0 && others.length === 0) await store.addNames(context, added);
     else await store.change(context, [...added, ...others], layers);
   };
   if (lxcPath === null) {

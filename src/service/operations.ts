@@ -111,7 +111,8 @@ type AnyOperation = (context: Context, params: unknown) => unknown;
 
 /** @throws {Error} if there is none of that name */
 export async function loadOperation(name: string): Promise<AnyOperation> {
-  const load = (MODULES as Readonly<Record<string, (() => Promise<object>) | undefined>>)[name];
+  const modules: Readonly<Record<string, () => Promise<object>>> = MODULES;
+  const load = Object.hasOwn(modules, name) ? modules[name] : undefined;
   const operation = load && ((await load()) as Readonly<Record<string, unknown>>)[name];
   if (typeof operation !== "function") throw new Error(`there is no operation ${name}`);
   return operation as AnyOperation;

@@ -92,6 +92,7 @@ export class Session implements AsyncDisposable {
             alone = true;
             break;
           case "moved":
+            isRepeated ||= visited.hasBegun;
             // What takes long is to be done here, if it can be: it would be moved again and again.
             if (visited.hasBegun) visitFrom = Date.now() + HOSTING_MS;
             giveUp = Date.now() + waitMs;

@@ -59,7 +59,14 @@ export class Wire<In, Out> {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    socket.on("data", (bytes: Buffer) => this.#take(bytes));
+    socket.on("data", (bytes: Buffer) => {
+      try {
+        this.#take(bytes);
+      } catch {
+        // Somebody who is no delta0: it must not end what this process does.
+        socket.destroy();
+      }
+    });
     socket.on("close", () => this.#close());
     // What follows is "close".
     socket.on("error", () => undefined);

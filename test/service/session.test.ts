@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { clone, Store, StorePaths } from "../../src/index.ts";
@@ -121,6 +122,23 @@ test("session: what the process that has it open does for others goes on elsewhe
   await Promise.all([imported, cloned]);
   await using last = at.open();
   assert.deepEqual((await namesIn(last)).sort(), ["base", "include", "own", "web"]);
+});
+
+test("session: whoever says what is no request is sent away, and what is under way goes on", async () => {
+  await using at = await scene();
+  await using host = at.open();
+  const { letGo, done } = slowImport(host, at, "late");
+  await untilOpen(at);
+  const { socket: path } = new StorePaths(at.store);
+  for (const bytes of [Buffer.from("GET / HTTP/1.0\r\n\r\n"), Buffer.from([0, 0, 0, 2, 0xff, 0x00]), Buffer.alloc(4)]) {
+    const socket = connect(path);
+    socket.on("error", () => undefined);
+    socket.end(bytes);
+    await once(socket, "close");
+  }
+  letGo();
+  await done;
+  assert.deepEqual((await namesIn(host)).sort(), ["base", "late"]);
 });
 
 test("session: a guest's own stream is read to its end before the host ends", async () => {
