@@ -10,26 +10,18 @@ export interface Narrowed {
 }
 
 /**
- * Looks among states 0 (good) to `count` - 1 (bad) for the first that is bad, by halves. What was skipped is passed over to its
- * nearest neighbour that can tell.
+ * Looks among states 0 (good) to `count` - 1 (bad) for the first that is bad: in the middle of those that may still tell, so that log2
+ * of `count` answers suffice however many are skipped between them.
  */
 export async function findFirstBad(count: number, test: (state: number) => Promise<Verdict>): Promise<Narrowed> {
   let [good, bad] = [0, count - 1];
-  const skipped = new Set<number>();
+  let untested = Array.from({ length: Math.max(count - 2, 0) }, (_, index) => index + 1);
   for (;;) {
-    const state = nearestToMiddle(good, bad, skipped);
+    const state = untested[(untested.length - 1) >> 1];
     if (state === undefined) return { good, bad };
     const verdict = await test(state);
     if (verdict === "good") good = state;
     else if (verdict === "bad") bad = state;
-    else skipped.add(state);
+    untested = untested.filter((other) => other > good && other < bad && other !== state);
   }
-}
-
-function nearestToMiddle(good: number, bad: number, skipped: ReadonlySet<number>): number | undefined {
-  const middle = Math.floor((good + bad) / 2);
-  for (let away = 0; away < bad - good; away++)
-    for (const state of [middle - away, middle + away])
-      if (state > good && state < bad && !skipped.has(state)) return state;
-  return undefined;
 }
