@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { traces } from "../test/lxc/traces.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, measure, median, report, seconds } from "./support.ts";
+import { benchDirectory, delta0, measure, median, reportText, seconds } from "./support.ts";
 
 const ROUNDS = 15;
 const IN_ALL = 200;
@@ -47,7 +47,7 @@ function sideBySide(): void {
     first.push(boot(name));
     again.push(boot(name));
   }
-  report(`one Debian at a time, ${ROUNDS} rounds: lxc-start, until systemd has started all, lxc-stop (medians)`, [
+  reportText(`one Debian at a time, ${ROUNDS} rounds: lxc-start, until systemd has started all, lxc-stop (medians)`, [
     ["plain lxc-start of a dir: rootfs", figures(plain)],
     ["a clone, its first start, with a new identity", figures(first)],
     ["the same clone again", figures(again)],
@@ -94,7 +94,7 @@ async function all(): Promise<void> {
   delta0(store, ["rm", ...names]);
   delta0(store, ["unexport"]);
   const left = (await traces(at.path, PREFIX)).filter((place) => place !== `${store}/exports`);
-  report(`${rest.length} more Debians, ${AT_ONCE} at a time`, [
+  reportText(`${rest.length} more Debians, ${AT_ONCE} at a time`, [
     ["each booted, was stopped and captured", `in ${took.toFixed(0)} s`],
     [
       "mounts, loop devices, cgroups, interfaces, processes, exports left",

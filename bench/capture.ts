@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { capture, clone, importLayer, Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, median, report } from "./support.ts";
+import { benchDirectory, median, reportText } from "./support.ts";
 
 const ROUNDS = 30;
 const FILES = 500;
@@ -27,4 +27,4 @@ for (const name of ["trixie", "bookworm-large"] as const) {
   }
   rows.push([`base ${name}, ${entries} entries`, `${median(times.slice(5)).toFixed(1)} ms`]);
 }
-report(`capture of a delta of ${FILES} files, median of ${ROUNDS - 5}`, rows);
+reportText(`capture of a delta of ${FILES} files, median of ${ROUNDS - 5}`, rows);

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { clone, commit, capture, importLayer, show, status, Store } from "../src/index.ts";
 import { Resolver } from "../src/overlay/resolver.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, median, report } from "./support.ts";
+import { benchDirectory, median, reportText } from "./support.ts";
 
 const DEPTH = 200;
 const WINDOW = 20;
@@ -35,7 +35,7 @@ for (let i = 1; i <= DEPTH; i++) {
   });
 }
 
-report(
+reportText(
   `a chain of ${DEPTH} clones of clones, each with a committed change: medians of the first and last ${WINDOW}`,
   Object.entries(times).map(([what, all]) => {
     const [first, last] = [median(all.slice(0, WINDOW)), median(all.slice(-WINDOW))];

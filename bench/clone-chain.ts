@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { busyboxRootfs, SLEEP } from "../test/lxc/support.ts";
 import { hasCommand, run } from "../test/support/run.ts";
-import { benchDirectory, delta0, measure, median, report } from "./support.ts";
+import { benchDirectory, delta0, measure, median, reportText } from "./support.ts";
 
 const DEPTH = 20;
 const FILES = 500;
@@ -68,7 +68,7 @@ async function chain(title: string, change: Change): Promise<void> {
     "ours after unexport --stopped",
     `${mb(away)}, ${(away / distinct).toFixed(2)} times the distinct data, in ${seconds.toFixed(2)} s`,
   ]);
-  report(`${DEPTH} snapshots of snapshots with ${FILES} files of 20 MB each: ${title}`, rows);
+  reportText(`${DEPTH} snapshots of snapshots with ${FILES} files of 20 MB each: ${title}`, rows);
   await run("sh", ["-c", `umount "$1"/ours/store/exports; chattr -R -f -i "$1"; exit 0`, "sh", directory]);
   rmSync(directory, { recursive: true });
 }

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import { hasCommand, run } from "../test/support/run.ts";
-import { benchDirectory, delta0, measure, report, seconds } from "./support.ts";
+import { benchDirectory, delta0, measure, reportText, seconds } from "./support.ts";
 
 const CLONES = 1000;
 const LXC_COPIES = 20;
@@ -22,7 +22,7 @@ const withLxc = delta0(store, ["clone", "base", "--count", String(CLONES), "--pr
 const perClone = ((await inodes(lxc)) - inodesBefore) / CLONES;
 const list = delta0(store, ["ls"]);
 
-report(`${CLONES} clones of bookworm in one command`, [
+reportText(`${CLONES} clones of bookworm in one command`, [
   ["without LXC directories", seconds(plain)],
   ["with LXC directories", seconds(withLxc)],
   ["store per clone", `${(bytes / CLONES).toFixed(0)} bytes`],

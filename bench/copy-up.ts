@@ -18,7 +18,7 @@ import {
 import { clone, importLayer, openContainer, status, Store } from "../src/index.ts";
 import { Kv } from "../src/kv/kv.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, median, report } from "./support.ts";
+import { benchDirectory, median, reportText } from "./support.ts";
 
 const FILE_BYTES = 2 ** 30;
 const MANY = 10_000;
@@ -95,7 +95,7 @@ for (const { what, ours, kernels } of CHANGES) {
   rows.push(["  kernel's overlay", `${median(theirs).toFixed(1)} ms, ${bytes(median(stored))}`]);
   rows.push(["  so many times as fast are we", (median(theirs) / median(times)).toFixed(0)]);
 }
-report(`changes of what is in the lower: medians of ${ROUNDS}, the kernel's of ${KERNEL_ROUNDS}`, rows);
+reportText(`changes of what is in the lower: medians of ${ROUNDS}, the kernel's of ${KERNEL_ROUNDS}`, rows);
 
 function makeLower(): void {
   mkdirSync(`${lower}/many`, { recursive: true });

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { diff, importLayer, Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import type { RootfsName } from "../test/support/rootfs.ts";
-import { benchDirectory, measure, median, report } from "./support.ts";
+import { benchDirectory, measure, median, reportText } from "./support.ts";
 
 const CHANGED = [10, 100, 1000];
 const COLD_RUNS = 7;
@@ -25,7 +25,7 @@ await store[Symbol.asyncDispose]();
 await using at = await benchDirectory(4000);
 const rows: [string, string][] = [];
 for (const root of ["bookworm", "bookworm-large"] as const) await measureRoot(root);
-report("diff of two roots", rows);
+reportText("diff of two roots", rows);
 
 async function measureRoot(root: RootfsName): Promise<void> {
   const source = `${at.path}/source`;

@@ -9,7 +9,7 @@ import { layerDigest, timestamp } from "../src/containers/refs.ts";
 import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
 import { byteString } from "../src/model/name.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
-import { benchDirectory, megabytes, report } from "./support.ts";
+import { benchDirectory, megabytes, reportText } from "./support.ts";
 
 const CHUNKS = Number(process.argv[2] ?? 1_000_000);
 /** As stored: random bytes. A file of one chunk each; a value holds about 200 of them. */
@@ -68,7 +68,7 @@ for (const [i, [what]] of LAYERS.entries()) {
       `${megabytes(chunks.movedBytes)} moved, ${megabytes(wet.writtenBytes)} written, at most ${megabytes(wet.peakBytes)} of memory`,
   ]);
 }
-report(`collection in a store of ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`, rows);
+reportText(`collection in a store of ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`, rows);
 
 function within(index: number, from: number, to: number): boolean {
   return index >= from * CHUNKS && index < to * CHUNKS;

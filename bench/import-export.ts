@@ -8,7 +8,7 @@ import { syncFilesystem } from "../src/sys/durable.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import type { RootfsName } from "../test/support/rootfs.ts";
 import { hasCommand, run } from "../test/support/run.ts";
-import { benchDirectory, delta0, measure, median, megabytes, report } from "./support.ts";
+import { benchDirectory, delta0, measure, median, megabytes, reportText } from "./support.ts";
 import type { Measured } from "./support.ts";
 
 const GIB = 2 ** 30;
@@ -123,7 +123,7 @@ for (let round = 0; round < ROUNDS; round++) {
   }
 }
 const inside = await insideRound();
-report(`import and export of ${ROOTS.join(", ")}; medians of ${ROUNDS}`, [
+reportText(`import and export of ${ROOTS.join(", ")}; medians of ${ROUNDS}`, [
   ...[...rounds].map(([name, all]): [string, string] => [name, describe(all)]),
   ["delta0 in one process: import, durable", `${inside.put.toFixed(2)} s, CPU ${inside.cpu.toFixed(2)} s`],
   ["… unchanged root of 5.5k files again", `${inside.again.toFixed(3)} s`],
@@ -140,7 +140,7 @@ const store = `${at.path}/store-5g`;
 const large = delta0(store, ["import", `${at.path}/5g`, "5g"]);
 rmSync(`${at.path}/5g`, { recursive: true });
 const largeOut = delta0(store, ["export", "5g", `${at.path}/5g-out`]);
-report("one file of 5 GiB of random bytes", [
+reportText("one file of 5 GiB of random bytes", [
   ["import", `${large.seconds.toFixed(2)} s, peak ${megabytes(large.peakRssBytes)}`],
   ["export, synced", `${largeOut.seconds.toFixed(2)} s, peak ${megabytes(largeOut.peakRssBytes)}`],
 ]);

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { busyboxRootfs, SLEEP } from "../test/lxc/support.ts";
 import { traces } from "../test/lxc/traces.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, delta0, median, report, seconds } from "./support.ts";
+import { benchDirectory, delta0, median, reportText, seconds } from "./support.ts";
 
 const ROUNDS = 5;
 const AT_ONCE = 10;
@@ -47,7 +47,7 @@ async function starts(): Promise<void> {
     ours.push(delta0(store, ["start", "-j", String(AT_ONCE), ...some]).seconds);
     delta0(store, ["stop", "-t", "0", "-j", String(AT_ONCE), ...some]);
   }
-  report(`${AT_ONCE} starts at once, ${ROUNDS} rounds (medians)`, [
+  reportText(`${AT_ONCE} starts at once, ${ROUNDS} rounds (medians)`, [
     ["lxc-start without our hooks (floor)", ms(median(without))],
     [
       "lxc-start with them",
@@ -64,7 +64,7 @@ async function stops(): Promise<void> {
   const { each, all } = await timedAll("lxc-stop", some, "-k");
   const uncaptured = await leftToCapture(some);
   const list = delta0(store, ["ls"]);
-  report(`${STOPPED_AT_ONCE} stopped at once by lxc-stop`, [
+  reportText(`${STOPPED_AT_ONCE} stopped at once by lxc-stop`, [
     ["p50, p95, the slowest", [0.5, 0.95, 1].map((part) => ms(quantile(each, part))).join(", ")],
     ["all", ms(all)],
     ["left to the next command", `${uncaptured} of ${STOPPED_AT_ONCE}`],
@@ -82,7 +82,7 @@ async function all(): Promise<void> {
   delta0(store, ["unexport"]);
   const left = (await traces(at.path, PREFIX)).filter((place) => place !== `${store}/exports`);
   const exports = readdirSync(`${store}/exports`);
-  report(`${IN_ALL} clones, ${AT_ONCE} at a time`, [
+  reportText(`${IN_ALL} clones, ${AT_ONCE} at a time`, [
     ["clone", seconds(cloned)],
     ["start", seconds(started)],
     ["exec", seconds(executed)],

@@ -5,7 +5,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { clone, importLayer, Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, measure, median, megabytes, report } from "./support.ts";
+import { benchDirectory, delta0, measure, median, megabytes, reportText } from "./support.ts";
 
 const LAYERS = 1000;
 const CLONES = 10_000;
@@ -63,4 +63,4 @@ for (const [what, args] of [
   const { seconds, peakRssBytes } = delta0(path, args);
   rows.push([what, `${seconds.toFixed(2)} s, at most ${megabytes(peakRssBytes)} of memory`]);
 }
-report(`${LAYERS} layers and ${CLONES} clones in one store: medians of ${RUNS} processes each`, rows);
+reportText(`${LAYERS} layers and ${CLONES} clones in one store: medians of ${RUNS} processes each`, rows);

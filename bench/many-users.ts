@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { unpackedRootfs } from "../test/support/rootfs.ts";
-import { benchDirectory, CLI, delta0, median, report } from "./support.ts";
+import { benchDirectory, CLI, delta0, median, reportText } from "./support.ts";
 
 const PROCESSES = 16;
 const CLONES = 50;
@@ -65,7 +65,7 @@ const free = await Promise.all(
 
 const sorted = waits.toSorted((a, b) => a - b);
 const at99 = sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
-report(`${PROCESSES} processes make ${CLONES} clones each while another imports a root filesystem of 551 MB`, [
+reportText(`${PROCESSES} processes make ${CLONES} clones each while another imports a root filesystem of 551 MB`, [
   ["import alone", `${median(alone).toFixed(2)} s`],
   ["import beside the clones", `${median(beside).toFixed(2)} s: ${(median(beside) / median(alone)).toFixed(2)} times`],
   [

@@ -11,7 +11,7 @@ import { requireRunnable } from "../src/operations/running.ts";
 import { loopFilesystem } from "../test/support/loop.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import { run } from "../test/support/run.ts";
-import { median, megabytes, report } from "./support.ts";
+import { median, megabytes, reportText } from "./support.ts";
 
 const GENERATIONS = 20;
 const FILES = 512;
@@ -52,7 +52,7 @@ async function near(kind: "ext4" | "xfs"): Promise<void> {
   const items = await listExports(context);
   const whole = await timed(() => store.exports.ensure(wholeStack(digest, null)));
   const [early, late] = [median(starts.slice(0, 5)), median(starts.slice(-5))];
-  report(
+  reportText(
     `a Debian on ${kind}, and ${GENERATIONS} clones of clones with ${megabytes(BYTES)} in ${FILES} files more each`,
     [
       ["first export (decompressed, written, synced)", ms(first)],
@@ -103,7 +103,10 @@ async function depths(): Promise<void> {
     const range = `${ms(Math.min(...(figures[0] ?? [])))} to ${ms(Math.max(...(figures[0] ?? [])))}`;
     rows.push([`${depth} lowers`, `find cold ${ms(cold)} (${range}), warm ${ms(warm)}; tar of /usr/bin ${ms(read)}`]);
   }
-  report(`a Debian of ${readdirSync(lower).length} names at its root through deep stacks (medians of ${ROUNDS})`, rows);
+  reportText(
+    `a Debian of ${readdirSync(lower).length} names at its root through deep stacks (medians of ${ROUNDS})`,
+    rows,
+  );
 }
 
 async function opened(path: string) {

@@ -8,7 +8,7 @@ import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
 import type { Content } from "../src/model/node.ts";
 import { TreeView } from "../src/overlay/tree-view.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
-import { benchDirectory, median, megabytes, report } from "./support.ts";
+import { benchDirectory, median, megabytes, reportText } from "./support.ts";
 
 const FILE_BYTES = 2 ** 30;
 /** Of a cache of 64 MiB. */
@@ -43,7 +43,7 @@ for (const name of ["random", "text"]) {
   rows.push([`${name}: growth of RSS`, megabytes(process.memoryUsage.rss() - before)]);
   view.closeSync(fd);
 }
-report("reading files of a view", rows);
+reportText("reading files of a view", rows);
 
 /** The median of several parts, and the best: others use this machine. */
 function atRandom(fd: number, bytes: number, reads: number): string {

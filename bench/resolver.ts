@@ -15,7 +15,7 @@ import { TreeView } from "../src/overlay/tree-view.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
 import { rootfsTar, unpackedRootfs } from "../test/support/rootfs.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, report } from "./support.ts";
+import { benchDirectory, reportText } from "./support.ts";
 
 const DEPTH = 1000;
 const LOOKUPS = 400_000;
@@ -70,7 +70,7 @@ for (const lowers of [2, 50]) {
   rows.push(["  so many times as fast are we", (ours / kernel).toFixed(0)]);
   await run("umount", [merged]);
 }
-report("looking paths up", rows);
+reportText("looking paths up", rows);
 
 type Strings = (count: number, round: number) => string[];
 

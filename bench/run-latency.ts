@@ -1,7 +1,7 @@
 /** What a run in a container made for it costs beside LXC's own start, attach and stop of one that is there. Run: npm run bench -- run-latency */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { busyboxRootfs } from "../test/lxc/support.ts";
-import { benchDirectory, delta0, measure, median, report } from "./support.ts";
+import { benchDirectory, delta0, measure, median, reportText } from "./support.ts";
 
 const ROUNDS = 30;
 
@@ -30,7 +30,7 @@ for (let round = 0; round < ROUNDS; round++) {
   series.nothing.push(delta0(store, ["--version"]).seconds);
   series.list.push(delta0(store, ["ls"]).seconds);
 }
-report(`one command in a container, ${ROUNDS} rounds (median, the slowest)`, [
+reportText(`one command in a container, ${ROUNDS} rounds (median, the slowest)`, [
   ["lxc-start, lxc-attach true, lxc-stop -k of a dir: rootfs", figures(series.plain)],
   ["delta0 run base -- true", figures(series.run)],
   ["the same with --diff", figures(series.runWithDiff)],

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const NO_BENCH = new Set(["run", "support", "main-job"]);
+const NO_BENCH = new Set(["run", "support", "figure", "table", "main-job"]);
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const all = readdirSync(folder)
   .map((file) => file.replace(/\.ts$/, ""))

@@ -1,8 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { loopFilesystem, skipReason } from "../test/support/loop.ts";
+import { hasCommand } from "../test/support/run.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
+import type { Figure } from "./figure.ts";
+import { table } from "./table.ts";
+
+export type { Figure } from "./figure.ts";
+export { median, Samples } from "./figure.ts";
 
 export const CLI = fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url));
 
@@ -32,18 +37,46 @@ export function delta0(store: string, args: readonly string[], allowed: readonly
   return measure(process.execPath, [CLI, "--quiet", "--store", store, ...args], allowed);
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+/** `full`, or `trial` where the question is only whether the bench works: `npm run bench -- --trial`. */
+export function sized(full: number, trial: number): number {
+  return process.env["DELTA0_BENCH_TRIAL"] === "1" ? trial : full;
+}
+
+/** Seconds that `work` takes. */
+export async function timed(work: () => unknown): Promise<number> {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1000;
+}
+
+const peers = new Map<string, string | null>();
+
+/** Whether a program to compare with is installed; the record then says which version, and if not, that it was missing. */
+export function hasPeer(program: string): boolean {
+  if (!peers.has(program)) {
+    const said = hasCommand(program)
+      ? spawnSync(program, [VERSION_OF[program] ?? "--version"], { encoding: "utf8" })
+      : null;
+    const version = said === null ? null : (/\d+(\.\d+)+\S*/.exec(said.stdout + said.stderr)?.[0] ?? "unknown");
+    peers.set(program, version);
+    if (version === null) process.stderr.write(`${program} is not installed: nothing to compare with\n`);
+  }
+  return peers.get(program) !== null;
+}
+
+const VERSION_OF: Readonly<Record<string, string>> = { restic: "version" };
+
+/**
+ * Tells what was measured: a table to standard output, and to bench/run.ts for the record docs/performance/NAME.json, with NAME that of the
+ * program's file. A program may call it several times, with a title each; nothing is recorded unless it then ends well.
+ */
+export async function report(title: string, figures: readonly Figure[], notes: readonly string[] = []): Promise<void> {
+  process.stdout.write(`\n${title}\n${table(figures)}${notes.map((note) => `  ${note}\n`).join("")}`);
 }
 
 /** Rows of text to standard output; numbers are to be compared within one run only: machines differ and are shared. */
-export function report(title: string, rows: readonly (readonly [what: string, figure: string])[]): void {
-  const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8" });
-  const commit = status === 0 ? stdout.trim() : "no commit";
-  process.stdout.write(
-    `\n${title} (${commit}, Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"})\n`,
-  );
+export function reportText(title: string, rows: readonly (readonly [what: string, figure: string])[]): void {
+  process.stdout.write(`\n${title}\n`);
   const width = Math.max(...rows.map(([what]) => what.length));
   for (const [what, figure] of rows) process.stdout.write(`  ${what.padEnd(width)}  ${figure}\n`);
 }

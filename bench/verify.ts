@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { digestBytesOf } from "../src/format/blake3.ts";
 import { Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, median, megabytes, report } from "./support.ts";
+import { benchDirectory, delta0, median, megabytes, reportText } from "./support.ts";
 
 const ROUNDS = 5;
 
@@ -30,7 +30,7 @@ for (const [what, args] of [
   const peak = Math.max(...runs.map((run) => run.peakRssBytes));
   rows.push([what, `${Math.min(...seconds).toFixed(2)} s, median ${median(seconds).toFixed(2)}, ${megabytes(peak)}`]);
 }
-report("checking a store", rows);
+reportText("checking a store", rows);
 
 async function usage(): Promise<{ storedBytes: number; plainBytes: number; chunks: number }> {
   await using store = await Store.open(directory);

@@ -9,7 +9,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { clone, commit, importLayer, openContainer, status, Store } from "../src/index.ts";
 import { Kv } from "../src/kv/kv.ts";
-import { benchDirectory, median, megabytes, report } from "./support.ts";
+import { benchDirectory, median, megabytes, reportText } from "./support.ts";
 
 const FILE_BYTES = 2 ** 30;
 const SMALL_BYTES = 4096;
@@ -37,7 +37,7 @@ await small();
 await churn();
 await random();
 await listing();
-report("writing into a container", rows);
+reportText("writing into a container", rows);
 
 async function container(name: string): ReturnType<typeof openContainer> {
   await clone(context, { ref: "base", names: [name], noLxc: true });
