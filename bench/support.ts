@@ -92,9 +92,14 @@ export function megabytes(bytes: number): string {
 // Node cannot tell what a child used; python3 is here for the tests anyway.
 const MEASURE = `
 import resource, subprocess, sys, time
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+# A python3 that is a script's last command has that script's children.
+before = cpu()
 began = time.monotonic()
 code = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode
 took = time.monotonic() - began
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(code, "%.3f" % took, "%.3f" % (used.ru_utime + used.ru_stime), used.ru_maxrss, file=sys.stderr)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(code, "%.4f" % took, "%.4f" % (cpu() - before), peak, file=sys.stderr)
 `;
