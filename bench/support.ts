@@ -3,11 +3,12 @@ import { fileURLToPath } from "node:url";
 import { loopFilesystem, skipReason } from "../test/support/loop.ts";
 import { hasCommand } from "../test/support/run.ts";
 import { temporaryDirectory } from "../test/support/temporary.ts";
-import type { Figure } from "./figure.ts";
-import { table } from "./table.ts";
+import type { Figure } from "./record/figure.ts";
+import type { BenchRecord, Report } from "./record/record.ts";
+import { table } from "./record/table.ts";
 
-export type { Figure } from "./figure.ts";
-export { median, Samples } from "./figure.ts";
+export type { Figure } from "./record/figure.ts";
+export { median, Samples } from "./record/figure.ts";
 
 export const CLI = fileURLToPath(new URL("../dist/cli/main.cjs", import.meta.url));
 
@@ -18,9 +19,17 @@ export interface Measured {
   readonly peakRssBytes: number;
 }
 
-/** A place of its own for a bench: a journaled ext4 where this host can mount one, as servers have it. */
-export async function benchDirectory(megabytes: number): Promise<AsyncDisposable & { readonly path: string }> {
-  return skipReason("ext4") === undefined ? await loopFilesystem("ext4", megabytes) : await temporaryDirectory();
+const filesystems = new Set<string>();
+
+/** A place of its own for a bench: a journaled ext4 where this host can mount one, as servers have it; or another kind. */
+export async function benchDirectory(
+  megabytes: number,
+  kind: "ext4" | "xfs" | "btrfs" = "ext4",
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const directory = skipReason(kind) === undefined ? await loopFilesystem(kind, megabytes) : await temporaryDirectory();
+  const { stdout } = spawnSync("stat", ["-f", "-c", "%T", directory.path], { encoding: "utf8" });
+  filesystems.add(skipReason(kind) === undefined ? `${kind}, on a loop device` : stdout.trim());
+  return directory;
 }
 
 /** Runs a command to its end as a process of its own. Its peak is that of the largest process it waited for. */
@@ -35,6 +44,11 @@ export function measure(program: string, args: readonly string[], allowed: reado
 /** The command as it is built: the loader for TypeScript would cost more than most commands. */
 export function delta0(store: string, args: readonly string[], allowed: readonly number[] = [0]): Measured {
   return measure(process.execPath, [CLI, "--quiet", "--store", store, ...args], allowed);
+}
+
+/** The library as it is built: threads would take tsx a third of a second to begin. */
+export async function built(): Promise<typeof import("../src/index.ts")> {
+  return (await import(new URL("../dist/index.js", import.meta.url).href)) as typeof import("../src/index.ts");
 }
 
 /** `full`, or `trial` where the question is only whether the bench works: `npm run bench -- --trial`. */
@@ -66,12 +80,28 @@ export function hasPeer(program: string): boolean {
 
 const VERSION_OF: Readonly<Record<string, string>> = { restic: "version" };
 
+/** What bench/run.ts gets of each report. */
+export interface ReportMessage {
+  readonly report: Report;
+  readonly peers: BenchRecord["peers"];
+  readonly filesystems: BenchRecord["filesystems"];
+}
+
 /**
  * Tells what was measured: a table to standard output, and to bench/run.ts for the record docs/performance/NAME.json, with NAME that of the
  * program's file. A program may call it several times, with a title each; nothing is recorded unless it then ends well.
  */
 export async function report(title: string, figures: readonly Figure[], notes: readonly string[] = []): Promise<void> {
   process.stdout.write(`\n${title}\n${table(figures)}${notes.map((note) => `  ${note}\n`).join("")}`);
+  const message: ReportMessage = {
+    report: { title, figures, notes },
+    peers: Object.fromEntries(peers),
+    filesystems: [...filesystems],
+  };
+  if (process.send === undefined) return;
+  await new Promise<void>((resolve, reject) => {
+    process.send?.(message, (error: Error | null) => (error === null ? resolve() : reject(error)));
+  });
 }
 
 /** Rows of text to standard output; numbers are to be compared within one run only: machines differ and are shared. */

@@ -38,6 +38,15 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** From the least to the most of up to ten; of more, where some are always far out, three median absolute deviations about the median. */
+export function range(samples: readonly number[]): { readonly least: number; readonly most: number } {
+  const [least, most] = [Math.min(...samples), Math.max(...samples)];
+  if (samples.length <= 10) return { least, most };
+  const middle = median(samples);
+  const deviation = 3 * median(samples.map((sample) => Math.abs(sample - middle)));
+  return { least: Math.max(least, middle - deviation), most: Math.min(most, middle + deviation) };
+}
+
 export function isOurs({ who }: Figure): boolean {
   return who.startsWith("delta0");
 }
@@ -63,18 +72,25 @@ export function baseOf(figure: Figure, panel: readonly Figure[]): Figure | undef
   return base === figure ? undefined : base;
 }
 
-/** Three digits of a number, without exponents, all of what is whole: "0.0123", "4.56", "12 300". */
+/** Three digits of a number, or all before its point: "0.0123", "4.50", "12 300". */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return String(value);
-  const decimals = Number.isInteger(value) ? 0 : Math.min(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))), 9);
+  const decimals = value === 0 ? 0 : Math.min(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))), 9);
   const [whole = "", ...part] = value.toFixed(decimals).split(".");
   return [whole.replace(/\B(?=(\d{3})+$)/g, " "), ...part].join(".");
 }
 
+/** The same without zeros that say nothing: "4.5". */
+export function shortDigits(value: number): string {
+  const text = digits(value);
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
 /** With its unit, in one that keeps it short: 0.0041 s are 4.10 ms. */
-export function quantity(value: number, unit: Unit): string {
+export function quantity(value: number, unit: Unit, write: typeof digits = digits): string {
   const [scaled, name] = scale(value, unit);
-  return unit === "count" ? digits(scaled) : `${digits(scaled)} ${name}`;
+  if (unit === "count") return shortDigits(scaled);
+  return `${name === "bytes" ? shortDigits(scaled) : write(scaled)} ${name}`;
 }
 
 function scale(value: number, unit: Unit): readonly [number, string] {

@@ -1,4 +1,4 @@
-import { baseOf, digits, median, panels, quantity } from "./figure.ts";
+import { baseOf, digits, median, panels, quantity, shortDigits } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 
 /** Figures as text: median, least and most, and how many times the panel's floor, or its first, that is. */
@@ -28,7 +28,7 @@ function together(panel: readonly Figure[]): Row[] {
 }
 
 function place({ at }: Figure): string {
-  return at === undefined ? "" : `, ${at.axis} ${digits(at.value)}`;
+  return at === undefined ? "" : `, ${at.axis} ${shortDigits(at.value)}`;
 }
 
 function cells({ samples, unit }: Figure): readonly [string, string] {
