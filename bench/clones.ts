@@ -1,51 +1,59 @@
 /** What a clone costs: time, bytes of store, inodes; beside lxc-copy -s. Run: npm run bench -- clones */
 import { mkdirSync } from "node:fs";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { hasCommand, run } from "../test/support/run.ts";
-import { benchDirectory, delta0, measure, reportText, seconds } from "./support.ts";
+import { run } from "../test/support/run.ts";
+import { benchDirectory, delta0, hasPeer, measure, report, Samples, sized } from "./support.ts";
 
-const CLONES = 1000;
-const LXC_COPIES = 20;
+const CLONES = sized(1000, 50);
+const ROUNDS = sized(5, 1);
+const LXC_COPIES = sized(20, 2);
 
-await using at = await benchDirectory(2000);
+await using at = await benchDirectory(3000);
 const store = `${at.path}/store`;
 const lxc = `${at.path}/lxc`;
 mkdirSync(lxc);
 delta0(store, ["import", await rootfsTar("bookworm"), "base"]);
 delta0(store, ["create", "base", "first", "-P", lxc]);
 
-const bytesBefore = await size(store);
-const plain = delta0(store, ["clone", "base", "--count", String(CLONES), "--prefix", "p", "--no-lxc"]);
-const bytes = (await size(store)) - bytesBefore;
-const inodesBefore = await inodes(lxc);
-const withLxc = delta0(store, ["clone", "base", "--count", String(CLONES), "--prefix", "c", "-P", lxc]);
-const perClone = ((await inodes(lxc)) - inodesBefore) / CLONES;
-const list = delta0(store, ["ls"]);
-
-reportText(`${CLONES} clones of bookworm in one command`, [
-  ["without LXC directories", seconds(plain)],
-  ["with LXC directories", seconds(withLxc)],
-  ["store per clone", `${(bytes / CLONES).toFixed(0)} bytes`],
-  ["inodes per clone", String(perClone)],
-  [`ls of ${2 * CLONES + 2} names`, seconds(list)],
-  ["one command that does nothing (floor)", seconds(delta0(store, ["--version"]))],
-  ...(await lxcCopies()),
-]);
-
-async function lxcCopies(): Promise<[string, string][]> {
-  if (!hasCommand("lxc-copy")) return [];
+const samples = new Samples();
+const together = `${CLONES} clones of bookworm in one command`;
+const one = "a clone";
+for (let round = 0; round < ROUNDS; round++) {
+  const many = (prefix: string, ...args: readonly string[]): number =>
+    delta0(store, ["clone", "base", "--count", String(CLONES), "--prefix", `${prefix}${round}x`, ...args]).seconds;
+  const bytesBefore = await du(store, "-b");
+  const plain = many("p", "--no-lxc");
+  const bytes = (await du(store, "-b")) - bytesBefore;
+  const inodesBefore = await du(lxc, "--inodes");
+  const withLxc = many("c", "-P", lxc);
+  const inodes = (await du(lxc, "--inodes")) - inodesBefore;
+  samples.add(
+    { what: together, who: "floor: node that does nothing", unit: "s" },
+    measure(process.execPath, ["-e", "0"]).seconds,
+  );
+  samples.add({ what: together, who: "delta0 --version", unit: "s" }, delta0(store, ["--version"]).seconds);
+  samples.add({ what: together, who: "delta0, without LXC directories", unit: "s" }, plain);
+  samples.add({ what: together, who: "delta0, with LXC directories", unit: "s" }, withLxc);
+  samples.add({ what: one, who: "delta0, of those without LXC directories", unit: "s" }, plain / CLONES);
+  samples.add({ what: one, who: "delta0, of those with LXC directories", unit: "s" }, withLxc / CLONES);
+  samples.add(
+    { what: one, who: "delta0, a command of its own, with an LXC directory", unit: "s" },
+    delta0(store, ["clone", "base", `alone${round}`, "-P", lxc]).seconds,
+  );
+  samples.add({ what: "store of a clone", who: "delta0", unit: "bytes" }, bytes / CLONES);
+  samples.add({ what: "inodes of a clone before its first start", who: "delta0", unit: "count" }, inodes / CLONES);
+}
+if (hasPeer("lxc-copy")) {
   // It mounts what it copies: the export must be there.
   measure("lxc-start", ["-P", lxc, "-n", "first"]);
   measure("lxc-stop", ["-P", lxc, "-n", "first", "-k"]);
-  const began = performance.now();
-  for (let i = 0; i < LXC_COPIES; i++) measure("lxc-copy", ["-P", lxc, "-n", "first", "-N", `copy${i}`, "-s"]);
-  return [["lxc-copy -s, each", `${((performance.now() - began) / LXC_COPIES).toFixed(0)} ms`]];
+  for (let i = 0; i < LXC_COPIES; i++) {
+    const { seconds } = measure("lxc-copy", ["-P", lxc, "-n", "first", "-N", `copy${i}`, "-s"]);
+    samples.add({ what: one, who: "lxc-copy -s", unit: "s" }, seconds);
+  }
 }
+await report("What a clone costs", samples.figures);
 
-async function size(directory: string): Promise<number> {
-  return Number((await run("du", ["-sb", directory])).split("\t")[0]);
-}
-
-async function inodes(directory: string): Promise<number> {
-  return Number((await run("du", ["-s", "--inodes", directory])).split("\t")[0]);
+async function du(directory: string, of: string): Promise<number> {
+  return Number((await run("du", ["-s", of, directory])).split("\t")[0]);
 }

@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 import { diff, importLayer, Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
 import type { RootfsName } from "../test/support/rootfs.ts";
-import { benchDirectory, measure, median, reportText } from "./support.ts";
+import { benchDirectory, measure, report, Samples, sized, timed } from "./support.ts";
 
 const CHANGED = [10, 100, 1000];
-const COLD_RUNS = 7;
-const WARM_RUNS = 50;
+const COLD_RUNS = sized(7, 1);
+const WARM_RUNS = sized(50, 3);
 const DIFF_ONCE = `
 const { diff, Store } = await import(process.argv[1]);
 const store = await Store.open(process.argv[2]);
@@ -23,9 +23,10 @@ await store[Symbol.asyncDispose]();
 `;
 
 await using at = await benchDirectory(4000);
-const rows: [string, string][] = [];
+const samples = new Samples();
+const notes: string[] = [];
 for (const root of ["bookworm", "bookworm-large"] as const) await measureRoot(root);
-reportText("diff of two roots", rows);
+await report("Differences of two trees, inside the process", samples.figures, notes);
 
 async function measureRoot(root: RootfsName): Promise<void> {
   const source = `${at.path}/source`;
@@ -48,19 +49,20 @@ async function measureRoot(root: RootfsName): Promise<void> {
   await store[Symbol.asyncDispose]();
   for (const count of CHANGED) {
     const params = { a: "base", b: `changed${count}` };
-    const cold = Array.from({ length: COLD_RUNS }, () => inProcess(path, params.a, params.b));
+    const of = {
+      what: `diff of ${root} and a changed one`,
+      unit: "s",
+      at: { axis: "files that differ", value: count },
+    } as const;
+    for (let run = 0; run < COLD_RUNS; run++)
+      samples.add({ ...of, who: "delta0, the first call of a process" }, inProcess(path, params.a, params.b));
     await using again = await Store.open(path);
-    const warm: number[] = [];
     for (let run = 0; run < WARM_RUNS; run++) {
-      const began = performance.now();
-      await diff({ store: again, command: "bench" }, params);
-      warm.push(performance.now() - began);
+      const seconds = await timed(() => diff({ store: again, command: "bench" }, params));
+      samples.add({ ...of, who: "delta0, later ones" }, seconds);
     }
-    rows.push([
-      `${root}, ${entries} entries, ${count} files differ`,
-      `cold ${median(cold).toFixed(1)} ms, at best ${Math.min(...cold).toFixed(1)}; warm ${median(warm).toFixed(2)} ms`,
-    ]);
   }
+  notes.push(`${root} has ${entries} entries`);
 }
 
 function inProcess(store: string, a: string, b: string): number {
@@ -69,5 +71,5 @@ function inProcess(store: string, a: string, b: string): number {
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   const took = Number(stdout.split(" ")[0]);
   if (!(took > 0)) throw new Error(stderr);
-  return took;
+  return took / 1000;
 }

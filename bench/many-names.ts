@@ -5,11 +5,11 @@
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { clone, importLayer, Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, measure, median, megabytes, reportText } from "./support.ts";
+import { benchDirectory, delta0, measure, report, Samples, sized } from "./support.ts";
 
-const LAYERS = 1000;
-const CLONES = 10_000;
-const RUNS = 5;
+const LAYERS = sized(1000, 100);
+const CLONES = sized(10_000, 1000);
+const RUNS = sized(5, 1);
 
 await using at = await benchDirectory(3000);
 const path = `${at.path}/store`;
@@ -30,37 +30,37 @@ delta0(empty, ["init"]);
   }
   for (let i = 0; i < CLONES; i += CLONES / 10)
     await clone(context, {
-      ref: `layer${LAYERS - i / 100}`,
+      ref: `layer${LAYERS - i / (CLONES / 100)}`,
       names: Array.from({ length: CLONES / 10 }, (_, n) => `clone${i + n + 1}`),
       noLxc: true,
     });
 }
 
-const samples = new Map<string, number[]>();
+const samples = new Samples();
+const one = { what: "a command, as a process of its own", unit: "s" } as const;
+const all = { what: "counting and collecting", unit: "s" } as const;
 for (let run = 0; run < RUNS; run++) {
-  for (const [what, store, args] of [
-    ["ls of an empty store", empty, ["ls"]],
-    ["ls", path, ["ls"]],
-    ["show of a clone", path, ["show", "clone5000"]],
-    ["show of a layer", path, ["show", "layer500"]],
-    ["reflog of one", path, ["reflog", "clone5000"]],
-    ["clone", path, ["clone", "layer700", `new${run}`, "--no-lxc"]],
-    ["rm", path, ["rm", `new${run}`]],
-    ["undo", path, ["undo"]],
+  samples.add({ ...one, who: "floor: node that does nothing" }, measure(process.execPath, ["-e", "0"]).seconds);
+  samples.add({ ...one, who: "delta0 ls, of an empty store" }, delta0(empty, ["ls"]).seconds);
+  for (const [what, args] of [
+    ["ls", ["ls"]],
+    ["show of a clone", ["show", `clone${CLONES / 2}`]],
+    ["show of a layer", ["show", `layer${LAYERS / 2}`]],
+    ["reflog of a clone", ["reflog", `clone${CLONES / 2}`]],
+    ["clone", ["clone", `layer${0.7 * LAYERS}`, `new${run}`, "--no-lxc"]],
+    ["rm", ["rm", `new${run}`]],
+    ["undo", ["undo"]],
   ] as const)
-    samples.set(what, [...(samples.get(what) ?? []), delta0(store, args).seconds]);
+    samples.add({ ...one, who: `delta0 ${what}` }, delta0(path, args).seconds);
+  for (const [what, args] of [
+    ["gc --dry-run", ["gc", "--dry-run"]],
+    ["du", ["du"]],
+    ["du of one", ["du", `clone${CLONES / 2}`]],
+    ["du --if-removed of 100", ["du", "--if-removed", ...Array.from({ length: 100 }, (_, i) => `clone${i + 1}`)]],
+  ] as const) {
+    const { seconds, peakRssBytes } = delta0(path, args);
+    samples.add({ ...all, who: `delta0 ${what}` }, seconds);
+    samples.add({ what: "peak memory of it", who: `delta0 ${what}`, unit: "bytes" }, peakRssBytes);
+  }
 }
-const rows = Array.from(samples, ([what, times]): [string, string] => [
-  what,
-  `${(median(times) * 1000).toFixed(0)} ms`,
-]);
-for (const [what, args] of [
-  ["gc --dry-run", ["gc", "--dry-run"]],
-  ["du of all", ["du"]],
-  ["du of one", ["du", "clone5000"]],
-  ["du --if-removed of 100", ["du", "--if-removed", ...Array.from({ length: 100 }, (_, i) => `clone${i + 1}`)]],
-] as const) {
-  const { seconds, peakRssBytes } = delta0(path, args);
-  rows.push([what, `${seconds.toFixed(2)} s, at most ${megabytes(peakRssBytes)} of memory`]);
-}
-reportText(`${LAYERS} layers and ${CLONES} clones in one store: medians of ${RUNS} processes each`, rows);
+await report(`A store of ${LAYERS} layers and ${CLONES} clones`, samples.figures);

@@ -1,9 +1,9 @@
 /** What a run in a container made for it costs beside LXC's own start, attach and stop of one that is there. Run: npm run bench -- run-latency */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { busyboxRootfs } from "../test/lxc/support.ts";
-import { benchDirectory, delta0, measure, median, reportText } from "./support.ts";
+import { benchDirectory, delta0, hasPeer, measure, report, Samples, sized } from "./support.ts";
 
-const ROUNDS = 30;
+const ROUNDS = sized(30, 2);
 
 await using at = await benchDirectory(500);
 const store = `${at.path}/store`;
@@ -15,28 +15,22 @@ delta0(store, ["import", `${at.path}/rootfs`, "base"]);
 delta0(store, ["config", "lxc.path", lxc]);
 delta0(store, ["export", "--for-start", "base"]);
 
-const series = {
-  plain: [] as number[],
-  run: [] as number[],
-  runWithDiff: [] as number[],
-  nothing: [] as number[],
-  list: [] as number[],
-};
+const samples = new Samples();
+const one = { what: "one command in a container", unit: "s" } as const;
 // In turns: the machine is others' too, and not the same from one minute to the next.
 for (let round = 0; round < ROUNDS; round++) {
-  series.plain.push(plain());
-  series.run.push(delta0(store, ["run", "base", "--", "/bin/busybox", "true"]).seconds);
-  series.runWithDiff.push(delta0(store, ["run", "--diff", "base", "--", "/bin/busybox", "true"]).seconds);
-  series.nothing.push(delta0(store, ["--version"]).seconds);
-  series.list.push(delta0(store, ["ls"]).seconds);
+  samples.add({ ...one, who: "floor: node that does nothing" }, measure(process.execPath, ["-e", "0"]).seconds);
+  for (const args of [
+    ["--version"],
+    ["ls"],
+    ["run", "base", "--", "/bin/busybox", "true"],
+    ["run", "--diff", "base", "--", "/bin/busybox", "true"],
+  ])
+    samples.add({ ...one, who: `delta0 ${args.join(" ")}` }, delta0(store, args).seconds);
+  if (hasPeer("lxc-start"))
+    samples.add({ ...one, who: "lxc-start, lxc-attach true, lxc-stop -k of a dir: rootfs" }, plain());
 }
-reportText(`one command in a container, ${ROUNDS} rounds (median, the slowest)`, [
-  ["lxc-start, lxc-attach true, lxc-stop -k of a dir: rootfs", figures(series.plain)],
-  ["delta0 run base -- true", figures(series.run)],
-  ["the same with --diff", figures(series.runWithDiff)],
-  ["delta0 ls: Node, native parts, the store (floor)", figures(series.list)],
-  ["delta0 --version: Node alone (floor)", figures(series.nothing)],
-]);
+await report("One command in a container that is made for it", samples.figures);
 
 function plain(): number {
   const args = ["-P", lxc, "-n", "plain"];
@@ -58,8 +52,4 @@ function config(rootfs: string): string {
     "lxc.mount.auto = proc:mixed sys:ro cgroup:mixed",
   ];
   return `${lines.join("\n")}\n`;
-}
-
-function figures(seconds: readonly number[]): string {
-  return `${(median(seconds) * 1000).toFixed(0)} ms, ${(Math.max(...seconds) * 1000).toFixed(0)} ms`;
 }

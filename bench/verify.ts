@@ -6,53 +6,44 @@ import { readdirSync, readFileSync } from "node:fs";
 import { digestBytesOf } from "../src/format/blake3.ts";
 import { Store } from "../src/index.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, median, megabytes, reportText } from "./support.ts";
+import { benchDirectory, delta0, megabytes, report, Samples, sized, timed } from "./support.ts";
 
-const ROUNDS = 5;
+const ROUNDS = sized(5, 1);
+const COMMANDS = [["fsck"], ["fsck", "--deep"], ["fsck", "--deep", "base"]];
 
 await using at = await benchDirectory(2000);
 const directory = `${at.path}/store`;
 delta0(directory, ["import", await rootfsTar("bookworm-large"), "base"]);
 const { storedBytes, plainBytes, chunks } = await usage();
 
-const rows: [string, string][] = [
-  ["chunks", `${chunks}: ${megabytes(storedBytes)}, ${megabytes(plainBytes)} unpacked`],
-  ["floor: read chunks/", best(() => files().forEach((file) => readFileSync(file)))],
-  ["floor: BLAKE3 of as many bytes as are unpacked", best(hashAsMany)],
-];
-for (const [what, args] of [
-  ["fsck", ["fsck"]],
-  ["fsck --deep", ["fsck", "--deep"]],
-  ["fsck --deep base", ["fsck", "--deep", "base"]],
-] as const) {
-  const runs = Array.from({ length: ROUNDS }, () => delta0(directory, args));
-  const seconds = runs.map((run) => run.seconds);
-  const peak = Math.max(...runs.map((run) => run.peakRssBytes));
-  rows.push([what, `${Math.min(...seconds).toFixed(2)} s, median ${median(seconds).toFixed(2)}, ${megabytes(peak)}`]);
+const samples = new Samples();
+const time = { what: "checking a store", unit: "s" } as const;
+for (let round = 0; round < ROUNDS; round++) {
+  samples.add({ ...time, who: "floor: read chunks/" }, await timed(readChunks));
+  samples.add({ ...time, who: "floor: BLAKE3 of as much as is unpacked" }, await timed(hashAsMany));
+  for (const args of COMMANDS) {
+    const who = `delta0 ${args.join(" ")}`;
+    const { seconds, cpuSeconds, peakRssBytes } = delta0(directory, args);
+    samples.add({ ...time, who }, seconds);
+    samples.add({ what: "CPU of it", who, unit: "s" }, cpuSeconds);
+    samples.add({ what: "peak memory of it", who, unit: "bytes" }, peakRssBytes);
+  }
 }
-reportText("checking a store", rows);
+await report("Checking a store", samples.figures, [
+  `${chunks} chunks: ${megabytes(storedBytes)}, ${megabytes(plainBytes)} unpacked`,
+]);
 
 async function usage(): Promise<{ storedBytes: number; plainBytes: number; chunks: number }> {
   await using store = await Store.open(directory);
   return await store.usage();
 }
 
-function files(): string[] {
-  return readdirSync(`${directory}/chunks`)
-    .filter((name) => name.endsWith(".ldb"))
-    .map((name) => `${directory}/chunks/${name}`);
+function readChunks(): void {
+  for (const name of readdirSync(`${directory}/chunks`))
+    if (name.endsWith(".ldb")) readFileSync(`${directory}/chunks/${name}`);
 }
 
 function hashAsMany(): void {
   const block = Buffer.alloc(128 * 1024, "as many bytes");
   for (let done = 0; done < plainBytes; done += block.length) digestBytesOf(block);
-}
-
-function best(work: () => void): string {
-  const times = Array.from({ length: ROUNDS }, () => {
-    const began = performance.now();
-    work();
-    return (performance.now() - began) / 1000;
-  });
-  return `${Math.min(...times).toFixed(2)} s, median ${median(times).toFixed(2)}`;
 }
