@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
   options: { "no-record": { type: "boolean" }, trial: { type: "boolean" } },
 });
 const all = readdirSync(folder)
-  .filter((file) => file.endsWith(".ts") && !["run.ts", "support.ts", "main-job.ts"].includes(file))
+  .filter((file) => file.endsWith(".ts") && !["run.ts", "support.ts", "peers.ts", "main-job.ts"].includes(file))
   .map((file) => file.replace(/\.ts$/, ""));
 const unknown = positionals.find((name) => !all.includes(name));
 if (unknown !== undefined) {
