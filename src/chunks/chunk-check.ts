@@ -1,14 +1,14 @@
 import { StoreError } from "../errors.ts";
 import { decodeFrameRows, decodePlace, headBytesOf } from "../format/chunk-value.ts";
 import type { FrameRow, Place } from "../format/chunk-value.ts";
-import { digestKey, idKey, idOfKey, kindRange, valueKey } from "../format/keys.ts";
+import { digestKey, idKey, idOfKey, valueKey } from "../format/keys.ts";
 import { openRecord } from "../format/record.ts";
 import { isUnreadable } from "../kv/kv.ts";
 import type { Kv } from "../kv/kv.ts";
-import { digestFromBytes } from "../model/digest.ts";
+import type { ValuePlace } from "../kv/tables.ts";
 import type { Digest } from "../model/digest.ts";
-import { DigestMap } from "../model/digest-map.ts";
 import { Threads } from "../sys/threads.ts";
+import { ChunkIndex } from "./chunk-index.ts";
 import type { ChunkStore } from "./chunk-store.ts";
 import { verifyValues } from "./verify-values.ts";
 import type { VerifiedValues, VerifyJob } from "./verify-values.ts";
@@ -16,8 +16,6 @@ import type { VerifiedValues, VerifyJob } from "./verify-values.ts";
 export interface ChunkCheckOptions {
   /** Reads all bytes and proves them; else the index is held against what the values say of themselves. */
   readonly deep: boolean;
-  /** Whether a chunk matters. Default: all do, and the ledger is held against the values. */
-  readonly isWanted?: ((digest: Digest) => boolean) | undefined;
   /** Called for each value: a turn for others, and where it can be stopped. */
   readonly rest?: ((values: number, bytes: number) => Promise<void> | undefined) | undefined;
 }
@@ -29,6 +27,8 @@ export interface CheckedChunks {
   readonly plainBytes: number;
   /** Chunks that the index leads to in vain, with why. */
   readonly bad: ReadonlyMap<Digest, StoreError>;
+  /** Chunks that can be read, of which their values say something else than the index; with the values' ids. */
+  readonly misdescribed: ReadonlyMap<Digest, number>;
   /** What the ledger should say of values, where it says something else: bytes that are dead. */
   readonly ledger: ReadonlyMap<number, number>;
 }
@@ -42,45 +42,53 @@ export interface CheckedParts {
 /**
  * Holds the index of chunks, their values and the ledger against each other. What runs beside it may go on.
  *
- * Values are read in the order of their ids, which is that of the disk; with `deep` other threads do so, and prove each chunk.
+ * Values are read in the order of their ids, which is that of the disk; with `deep` other threads do so, and prove each chunk, from
+ * `compare` on up to `result`: whoever has other things to do does them in between.
  */
-export async function checkChunks(parts: CheckedParts, options: ChunkCheckOptions): Promise<CheckedChunks> {
-  using check = new ChunkCheck(parts, options);
-  await check.values();
-  await check.index();
-  return await check.result();
-}
-
-class ChunkCheck implements Disposable {
+export class ChunkCheck implements Disposable {
   readonly #parts: CheckedParts;
   readonly #meta: Kv;
   readonly #values: Kv;
   readonly #options: ChunkCheckOptions;
-  /** That are where the index has them. */
-  readonly #found = new DigestMap();
+  readonly #threads: Threads<VerifyJob, VerifiedValues> | undefined;
+  #index = new ChunkIndex();
+  #isWanted: ((digest: Digest) => boolean) | undefined;
+  /** By numbers of the index: 1 for a chunk that is where that has it. */
+  #found = new Uint8Array();
   /** That may be bad: a read decides. */
   readonly #suspects = new Set<Digest>();
   readonly #ledger = new Map<number, number>();
-  readonly #threads = new Threads<VerifyJob, VerifiedValues>("chunks/verify-thread", verifyValues);
   readonly #running = new Set<Promise<void>>();
   #job: { file: string; values: VerifyJob["values"][number][]; bytes: number } = { file: "", values: [], bytes: 0 };
   #provenBytes = 0;
-  #storedBytes = 0;
-  #plainBytes = 0;
-  #chunks = 0;
 
+  /** Borrows both. */
   constructor(parts: CheckedParts, options: ChunkCheckOptions) {
     this.#parts = parts;
     this.#meta = parts.databases.meta;
     this.#values = parts.databases.chunks;
     this.#options = options;
+    // A thread takes longer to begin than so much does here.
+    if (!options.deep || this.#values.tableBytes < OWN_BYTES) return;
+    this.#threads = new Threads("chunks/verify-thread", verifyValues);
+    this.#threads.begin();
   }
 
+  /** Ends what other threads do. */
   [Symbol.dispose](): void {
-    this.#threads[Symbol.dispose]();
+    this.#threads?.[Symbol.dispose]();
   }
 
-  async values(): Promise<void> {
+  /**
+   * Reads what values say of themselves.
+   *
+   * @param index as it is by now, or was a little before; borrowed
+   * @param isWanted whether a chunk matters. Default: all do, and the ledger is held against the values
+   */
+  async compare(index: ChunkIndex, isWanted?: (digest: Digest) => boolean): Promise<void> {
+    this.#index = index;
+    this.#isWanted = isWanted;
+    this.#found = new Uint8Array(index.size);
     let count = 0;
     let bytes = 0;
     try {
@@ -93,29 +101,39 @@ class ChunkCheck implements Disposable {
       if (!isUnreadable(error)) throw error;
     }
     await this.#dispatch();
-    await Promise.all(this.#running);
   }
 
   async #value(id: number): Promise<number> {
-    const rows = readRows(this.#values, id);
+    const at = unlessDamaged(() => this.#values.placeSync(idKey(id)));
+    const rows = readRows(this.#values, id, at?.length);
     if (rows === undefined) return 0;
     let dead = 0;
+    let bytes = 0;
     let hasLive = false;
     let isWanted = false;
     for (const row of rows) {
-      const place = this.#place(row.digest);
-      if (place?.id !== id) {
+      bytes += row.storedBytes;
+      const number = this.#index.numberOf(row.digest);
+      const place = number === undefined ? undefined : this.#index.place(number);
+      if (number === undefined || place?.id !== id) {
         dead += row.storedBytes;
         continue;
       }
       hasLive = true;
-      if (!isSamePlace(place, row) || this.#options.isWanted?.(row.digest) === false) continue;
+      if (!isSamePlace(place, row) || this.#isWanted?.(row.digest) === false) continue;
       isWanted = true;
-      this.#found.add(row.digest);
+      this.#found[number] = 1;
     }
-    if (hasLive && this.#options.isWanted === undefined && dead !== this.#ledgerSays(id)) this.#ledger.set(id, dead);
-    if (isWanted && this.#options.deep) await this.#prove(id, rows);
-    return rows.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    if (hasLive && this.#isWanted === undefined && dead !== this.#index.deadBytes(id)) this.#compareLedger(id, rows);
+    if (isWanted && this.#options.deep) await this.#prove(id, rows, at);
+    return bytes;
+  }
+
+  /** The index may have changed since it was read. Together with it the ledger did. */
+  #compareLedger(id: number, rows: readonly FrameRow[]): void {
+    const dead = rows.filter(({ digest }) => this.#place(digest)?.id !== id);
+    const deadBytes = dead.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    if (dead.length < rows.length && deadBytes !== this.#ledgerSays(id)) this.#ledger.set(id, deadBytes);
   }
 
   #place(digest: Digest): Place | undefined {
@@ -133,13 +151,12 @@ class ChunkCheck implements Disposable {
   }
 
   /** Has a thread prove the value's chunks, together with its neighbours'. */
-  async #prove(id: number, rows: readonly FrameRow[]): Promise<void> {
-    const place = unlessDamaged(() => this.#values.placeSync(idKey(id)));
-    if (place === undefined) {
+  async #prove(id: number, rows: readonly FrameRow[], at: ValuePlace | undefined): Promise<void> {
+    if (at === undefined) {
       for (const { digest } of rows) this.#suspects.add(digest);
       return;
     }
-    const { file, position, length } = place;
+    const { file, position, length } = at;
     if (file !== this.#job.file || this.#job.bytes > JOB_BYTES) {
       await this.#dispatch();
       this.#job = { file, values: [], bytes: 0 };
@@ -153,8 +170,7 @@ class ChunkCheck implements Disposable {
     this.#job = { file: "", values: [], bytes: 0 };
     if (values.length === 0) return;
     this.#provenBytes += bytes;
-    // A thread takes longer to begin than so much does here.
-    if (this.#provenBytes <= OWN_BYTES) return this.#suspect(verifyValues({ file, values }));
+    if (this.#threads === undefined) return this.#suspect(verifyValues({ file, values }));
     const running = this.#threads.run({ file, values }).then((verified) => {
       this.#running.delete(running);
       this.#suspect(verified);
@@ -170,41 +186,53 @@ class ChunkCheck implements Disposable {
       else for (const row of readRows(this.#values, id) ?? []) this.#suspects.add(row.digest);
   }
 
-  async index(): Promise<void> {
-    for await (const [key, bytes] of this.#meta.iterate(kindRange("chunk"))) {
-      if (key.length !== DIGEST_KEY_BYTES) continue;
-      const digest = digestFromBytes(key.subarray(1));
-      if (this.#options.isWanted?.(digest) === false) continue;
-      this.#chunks++;
-      const place = unlessDamaged(() => decodePlace(bytes, digest));
-      this.#storedBytes += place?.storedBytes ?? 0;
-      this.#plainBytes += place?.plainBytes ?? 0;
-      if (!this.#found.has(digest)) this.#suspects.add(digest);
-    }
-  }
-
   /** What others wrote meanwhile was not seen, and files may have been gone: so each suspect is read. */
   async result(): Promise<CheckedChunks> {
+    for (const job of this.#running) {
+      await job;
+      await this.#options.rest?.(this.#index.size, this.#provenBytes);
+    }
+    const sums = { chunks: 0, storedBytes: 0, plainBytes: 0 };
+    for (const [digest, number] of this.#index) {
+      if (this.#isWanted?.(digest) === false) continue;
+      const place = this.#index.place(number);
+      sums.chunks++;
+      sums.storedBytes += place?.storedBytes ?? 0;
+      sums.plainBytes += place?.plainBytes ?? 0;
+      if (this.#found[number] === 0) this.#suspects.add(digest);
+    }
+    return { ...sums, ...(await this.#readSuspects()), ledger: this.#ledger };
+  }
+
+  async #readSuspects(): Promise<Pick<CheckedChunks, "bad" | "misdescribed">> {
     const bad = new Map<Digest, StoreError>();
+    const misdescribed = new Map<Digest, number>();
     let count = 0;
     for (const digest of this.#suspects) {
       if (++count % SUSPECTS_BETWEEN_TURNS === 0) await this.#options.rest?.(count, 0);
-      if (this.#options.isWanted?.(digest) === false || this.#meta.getSync(digestKey("chunk", digest)) === undefined)
-        continue;
+      if (this.#isWanted?.(digest) === false || this.#meta.getSync(digestKey("chunk", digest)) === undefined) continue;
       try {
         this.#parts.chunks.get(digest);
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         bad.set(digest, error as StoreError);
+        continue;
       }
+      const place = this.#place(digest);
+      if (place !== undefined && !this.#isDescribed(digest, place)) misdescribed.set(digest, place.id);
     }
-    const [chunks, storedBytes, plainBytes] = [this.#chunks, this.#storedBytes, this.#plainBytes];
-    return { chunks, storedBytes, plainBytes, bad, ledger: this.#ledger };
+    return { bad, misdescribed };
+  }
+
+  /** Whether its value says of a chunk what the index says. */
+  #isDescribed(digest: Digest, place: Place): boolean {
+    const rows = readRows(this.#values, place.id);
+    return rows?.some((row) => row.digest === digest && isSamePlace(row, place)) === true;
   }
 }
 
-/** @returns undefined for a value that cannot be read */
-export function readRows(values: Kv, id: number): FrameRow[] | undefined {
+/** @param valueBytes how long the value is, if that is known @returns undefined for a value that cannot be read */
+export function readRows(values: Kv, id: number, valueBytes?: number): FrameRow[] | undefined {
   return unlessDamaged(() => {
     const key = idKey(id);
     let head = values.getPartSync(key, 0, USUAL_HEAD_BYTES);
@@ -214,7 +242,9 @@ export function readRows(values: Kv, id: number): FrameRow[] | undefined {
     const rows = head && decodeFrameRows(id, head);
     const last = rows?.at(-1);
     const end = last === undefined ? 0 : last.offset + last.storedBytes;
-    return end > 0 && values.getPartSync(key, end - 1, 2)?.length === 1 ? rows : undefined;
+    if (end === 0) return undefined;
+    const isWhole = valueBytes === undefined ? values.getPartSync(key, end - 1, 2)?.length === 1 : valueBytes === end;
+    return isWhole ? rows : undefined;
   });
 }
 
@@ -234,11 +264,11 @@ function unlessDamaged<T>(read: () => T): T | undefined {
 }
 
 const ID_BYTES = 8;
-const DIGEST_KEY_BYTES = 33;
 /** Of a hundred frames. */
 const USUAL_HEAD_BYTES = 4096;
 /** Read by one thread at a stretch. */
 const JOB_BYTES = 4 << 20;
-const JOBS_AHEAD = 8;
+/** A gigabyte: while it is proven, others do what they have to. */
+const JOBS_AHEAD = 256;
 const OWN_BYTES = 8 << 20;
 const SUSPECTS_BETWEEN_TURNS = 64;

@@ -9,6 +9,7 @@ import type { Opened } from "./look.ts";
 import type { Shadow } from "./shadow.ts";
 import { damagedTables } from "./table-check.ts";
 import type { FileDamage } from "./table-check.ts";
+import { allTablesIn } from "./table-format.ts";
 import { Tables } from "./tables.ts";
 import type { ValuePlace } from "./tables.ts";
 import { makeDirectories } from "../sys/make-directories.ts";
@@ -253,6 +254,12 @@ export class Kv implements AsyncDisposable {
     this.#tables = tablesOf(db, shadow?.path ?? this.#path ?? "");
   }
 
+  /** What is in tables, about. */
+  get tableBytes(): number {
+    const tables = allTablesIn(this.#db.getProperty(TABLES));
+    return tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  }
+
   /** Of its filesystem. */
   get freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.#path ?? "/");
@@ -347,8 +354,10 @@ export class Kv implements AsyncDisposable {
 }
 
 function tablesOf(db: Database, directory: string): Tables {
-  return new Tables(directory, () => db.getProperty("leveldb.sstables"));
+  return new Tables(directory, () => db.getProperty(TABLES));
 }
+
+const TABLES = "leveldb.sstables";
 
 /** Databases that this process has open. */
 const openPaths = new Set<string>();

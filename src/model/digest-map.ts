@@ -1,5 +1,5 @@
 import type { Digest } from "./digest.ts";
-import { DIGEST_BYTES } from "./digest.ts";
+import { DIGEST_BYTES, digestFromBytes } from "./digest.ts";
 
 /**
  * A number for each of many digests, at 36 bytes in a table that is at most two thirds full: a Map of strings takes 130 for each, and a
@@ -37,6 +37,15 @@ export class DigestMap {
     if (this.#table[at + VALUE_WORD] !== NOTHING) return false;
     this.#put(at, 0);
     return true;
+  }
+
+  /** In no order. Nothing may be put meanwhile. */
+  *[Symbol.iterator](): Generator<readonly [digest: Digest, value: number], undefined> {
+    const bytes = Buffer.from(this.#table.buffer);
+    for (let at = 0; at < this.#table.length; at += SLOT_WORDS) {
+      const value = this.#table[at + VALUE_WORD]!;
+      if (value !== NOTHING) yield [digestFromBytes(bytes.subarray(4 * at)), value - 1];
+    }
   }
 
   #put(at: number, value: number): void {

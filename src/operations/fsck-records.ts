@@ -1,10 +1,10 @@
 import { decodeHistoryEntry, decodeLayer, decodeNameRef } from "../containers/records.ts";
 import type { Ref, RefChange } from "../containers/records.ts";
 import { refVersion } from "../containers/refs.ts";
+import { ChunkIndex } from "../chunks/chunk-index.ts";
 import { NEXT_ID_KEY } from "../chunks/value-ids.ts";
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
-import { decodePlace } from "../format/chunk-value.ts";
 import { idOfKey, KIND, kindRange, slicesOf } from "../format/keys.ts";
 import type { Kind } from "../format/keys.ts";
 import { openRecord } from "../format/record.ts";
@@ -42,6 +42,7 @@ export interface CheckedRecords {
   /** Of each state of a name that it has no more, the last change that had it. */
   readonly past: readonly PastRef[];
   readonly records: number;
+  readonly index: ChunkIndex;
 }
 
 /** Reads all records of `meta`. @param rest called now and then */
@@ -96,6 +97,7 @@ class RecordCheck implements CheckedRecords {
   readonly names = new Map<string, Ref>();
   readonly past: PastRef[] = [];
   records = 0;
+  readonly index = new ChunkIndex();
   readonly #meta: Kv;
   /** By name: the last change that the history has, the number of its entry first. */
   readonly #last = new Map<string, readonly [number: number, ref: Ref | null]>();
@@ -140,7 +142,7 @@ class RecordCheck implements CheckedRecords {
   #read(kind: Kind, key: Uint8Array, value: Uint8Array, what: string): void {
     switch (kind) {
       case "chunk":
-        decodePlace(value, digestIn(key, what));
+        this.index.add(digestIn(key, what), value);
         return;
       case "node":
         requireBytes(digestIn(key, what), value);
@@ -158,9 +160,12 @@ class RecordCheck implements CheckedRecords {
       case "setting":
         openRecord(key, value, what);
         return;
-      case "value":
-        if (typeof openRecord(key, value, what) !== "number" || key.length !== NUMBER_KEY_BYTES)
+      case "value": {
+        const dead = openRecord(key, value, what);
+        if (typeof dead !== "number" || key.length !== NUMBER_KEY_BYTES)
           throw new StoreError("FORMAT_INVALID", { record: what, reason: "is no number" });
+        this.index.addDead(numberOf(key), dead);
+      }
     }
   }
 

@@ -90,6 +90,7 @@ class Mending {
   async run(sources: readonly HealingSource[]): Promise<void> {
     if (this.#found.damage.length === 0 && this.repaired.length === 0) return;
     await this.#mendRecords();
+    await this.#moveMisdescribed();
     const left = await this.#healObjects(sources);
     await this.#takeOut(left);
     await this.#mendLedger();
@@ -131,6 +132,19 @@ class Mending {
       case undefined:
         return undefined;
     }
+  }
+
+  /** To values that say what they hold. */
+  async #moveMisdescribed(): Promise<void> {
+    const { store } = this.#context;
+    const { misdescribed } = this.#found.chunks;
+    if (misdescribed.size === 0) return;
+    for (const digest of misdescribed.keys()) {
+      store.chunks.heal(store.chunks.get(digest));
+      await store.chunks.backpressure();
+    }
+    await store.flush();
+    this.repaired.push(`${misdescribed.size} chunks: moved from values that do not say what they hold`);
   }
 
   /** @returns what no source had */

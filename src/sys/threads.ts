@@ -58,12 +58,17 @@ export class Threads<Job, Result> implements Disposable {
       (least, one) => (least !== undefined && least.load <= one.load ? least : one),
       undefined,
     );
-    if ((thread === undefined || thread.load >= BUSY_JOBS) && this.#threads.length < this.#most)
-      thread = this.#begin() ?? thread;
+    if (thread === undefined || thread.load >= BUSY_JOBS) thread = this.#begin() ?? thread;
     return thread === undefined ? this.#doHere(job) : thread.run(job);
   }
 
+  /** Begins all, for jobs that are to come: while they begin, this thread does other things. */
+  begin(): void {
+    while (this.#begin() !== undefined);
+  }
+
   #begin(): Thread<Job, Result> | undefined {
+    if (this.#threads.length >= this.#most) return undefined;
     try {
       const thread = new Thread<Job, Result>(this.#module, (left) => {
         this.#threads = this.#threads.filter((one) => one !== thread);

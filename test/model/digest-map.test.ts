@@ -22,6 +22,7 @@ test("digest map: it answers as a Map does, also for digests that begin alike", 
       }
       assert.equal(map.size, model.size);
       for (const [key] of pairs) assert.equal(map.get(key), model.get(key));
+      assert.deepEqual(new Map(map), model);
       assert.equal(map.add(digestOf(Buffer.from("another"))), true);
       assert.equal(map.add(digestOf(Buffer.from("another"))), false);
     }),
