@@ -3,10 +3,10 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { traces } from "../test/lxc/traces.ts";
 import { rootfsTar } from "../test/support/rootfs.ts";
-import { benchDirectory, delta0, measure, median, reportText, seconds } from "./support.ts";
+import { benchDirectory, delta0, hasPeer, measure, report, Samples, sized, timed } from "./support.ts";
 
-const ROUNDS = 15;
-const IN_ALL = 200;
+const ROUNDS = sized(15, 1);
+const IN_ALL = sized(200, 3);
 const AT_ONCE = 10;
 const PREFIX = `b${process.pid}x`;
 
@@ -22,7 +22,8 @@ delta0(store, ["clone", "base", "--count", String(IN_ALL), "--prefix", PREFIX]);
 const names = Array.from({ length: IN_ALL }, (_, i) => `${PREFIX}${i + 1}`);
 makePlain();
 
-sideBySide();
+hasPeer("lxc-start");
+await sideBySide();
 await all();
 
 /** A container as LXC's own users have it, with the same config but for its root filesystem. */
@@ -37,22 +38,23 @@ function makePlain(): void {
 }
 
 /** In turns: the machine is others' too. */
-function sideBySide(): void {
-  const plain: Boot[] = [];
-  const first: Boot[] = [];
-  const again: Boot[] = [];
+async function sideBySide(): Promise<void> {
+  const samples = new Samples();
   for (let round = 0; round < ROUNDS; round++) {
     const name = names[round] ?? "";
-    plain.push(boot("plain"));
-    first.push(boot(name));
-    again.push(boot(name));
+    for (const [who, container] of [
+      ["LXC, of a dir: rootfs", "plain"],
+      ["delta0, a clone's first start, with a new identity", name],
+      ["delta0, the same clone again", name],
+    ] as const) {
+      const { start, running, stop } = await boot(container);
+      samples.add({ what: "lxc-start", who, unit: "s" }, start);
+      samples.add({ what: "from then until systemd has started all", who, unit: "s" }, running);
+      samples.add({ what: "lxc-stop", who, unit: "s" }, stop);
+    }
   }
-  reportText(`one Debian at a time, ${ROUNDS} rounds: lxc-start, until systemd has started all, lxc-stop (medians)`, [
-    ["plain lxc-start of a dir: rootfs", figures(plain)],
-    ["a clone, its first start, with a new identity", figures(first)],
-    ["the same clone again", figures(again)],
-    ["writing the shared files, once", seconds(exported)],
-  ]);
+  samples.add({ what: "writing the shared files, once", who: "delta0", unit: "s" }, exported.seconds);
+  await report("One Debian with systemd at a time", samples.figures);
 }
 
 interface Boot {
@@ -61,12 +63,10 @@ interface Boot {
   readonly stop: number;
 }
 
-function boot(name: string): Boot {
+async function boot(name: string): Promise<Boot> {
   const args = ["-P", lxc, "-n", name];
   const start = measure("lxc-start", args).seconds;
-  const began = performance.now();
-  requireBooted(name);
-  const running = (performance.now() - began) / 1000;
+  const running = await timed(() => requireBooted(name));
   return { start, running, stop: measure("lxc-stop", [...args, "-t", "20"]).seconds };
 }
 
@@ -83,27 +83,20 @@ function requireBooted(name: string): void {
 
 async function all(): Promise<void> {
   const rest = names.slice(ROUNDS);
-  const began = performance.now();
-  for (let i = 0; i < rest.length; i += AT_ONCE) {
-    const some = rest.slice(i, i + AT_ONCE);
-    delta0(store, ["start", "-j", String(AT_ONCE), ...some]);
-    for (const name of some) requireBooted(name);
-    delta0(store, ["stop", "-t", "20", "-j", String(AT_ONCE), ...some]);
-  }
-  const took = (performance.now() - began) / 1000;
+  const took = await timed(() => {
+    for (let i = 0; i < rest.length; i += AT_ONCE) {
+      const some = rest.slice(i, i + AT_ONCE);
+      delta0(store, ["start", "-j", String(AT_ONCE), ...some]);
+      for (const name of some) requireBooted(name);
+      delta0(store, ["stop", "-t", "20", "-j", String(AT_ONCE), ...some]);
+    }
+  });
   delta0(store, ["rm", ...names]);
   delta0(store, ["unexport"]);
   const left = (await traces(at.path, PREFIX)).filter((place) => place !== `${store}/exports`);
-  reportText(`${rest.length} more Debians, ${AT_ONCE} at a time`, [
-    ["each booted, was stopped and captured", `in ${took.toFixed(0)} s`],
-    [
-      "mounts, loop devices, cgroups, interfaces, processes, exports left",
-      String(left.length + readdirSync(`${store}/exports`).length),
-    ],
+  const leftovers = "mounts, loop devices, cgroups, interfaces, processes, exports left";
+  await report(`${rest.length} more Debians, ${AT_ONCE} at a time`, [
+    { what: "each booted, was stopped and captured", who: "delta0", unit: "s", samples: [took] },
+    { what: leftovers, who: "delta0", unit: "count", samples: [left.length + readdirSync(`${store}/exports`).length] },
   ]);
-}
-
-function figures(boots: readonly Boot[]): string {
-  const of = (part: keyof Boot): string => `${(median(boots.map((boot) => boot[part])) * 1000).toFixed(0)} ms`;
-  return `${of("start")}, ${of("running")}, ${of("stop")}`;
 }

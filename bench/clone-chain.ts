@@ -5,22 +5,22 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { busyboxRootfs, SLEEP } from "../test/lxc/support.ts";
-import { hasCommand, run } from "../test/support/run.ts";
-import { benchDirectory, delta0, measure, median, reportText } from "./support.ts";
+import { run } from "../test/support/run.ts";
+import { benchDirectory, delta0, hasPeer, measure, report, Samples, sized } from "./support.ts";
 
-const DEPTH = 20;
-const FILES = 500;
-const FILE_BYTES = 20_000_000 / FILES;
-/** How many at each end are compared. */
-const WINDOW = 3;
+const DEPTH = sized(20, 4);
+const FILES = sized(500, 50);
+const FILE_BYTES = 40_000;
+/** So many make a point of the curves. */
+const WINDOW = DEPTH / 4;
 
 await using at = await benchDirectory(14_000);
 const rootfs = await busyboxRootfs(`${at.path}/rootfs`);
 mkdirSync(`${rootfs}/srv`);
 
-if (hasCommand("lxc-copy")) {
-  await chain("changes put into stopped ones", putChanges);
-  await chain("each started, changed inside, and stopped", changeInside);
+if (hasPeer("lxc-copy")) {
+  await chain("changes are put into stopped ones", putChanges);
+  await chain("each is started, changed inside, and stopped", changeInside);
 }
 
 /** One way to a chain: a container, and how its files are changed. */
@@ -28,47 +28,44 @@ interface Side {
   readonly name: string;
   readonly directory: string;
   readonly container: (depth: number) => string;
+  /** Seconds that it takes. */
   readonly clone: (from: string, to: string) => number;
-  readonly series: { readonly clone: number[]; readonly start: number[] };
 }
 
-type Change = (side: Side, depth: number) => Promise<void>;
+/** @returns seconds that the start took, if there was one */
+type Change = (side: Side, depth: number) => Promise<number | undefined>;
 
 async function chain(title: string, change: Change): Promise<void> {
   const directory = `${at.path}/chain`;
   const sides = [ours(`${directory}/ours`), lxcs(`${directory}/lxc`)];
   const before = await Promise.all(sides.map((side) => diskUsed(side.directory)));
-  const nothing: number[] = [];
+  const samples = new Samples();
   for (let depth = 1; depth <= DEPTH; depth++) {
+    const at = { axis: "snapshots of snapshots", value: Math.ceil(depth / WINDOW) * WINDOW };
     for (const side of sides) {
-      await change(side, depth);
-      await run("sync", ["-f", at.path]);
-      side.series.clone.push(side.clone(side.container(depth), side.container(depth + 1)));
+      const started = await change(side, depth);
+      await run("sync", ["-f", directory]);
+      if (started !== undefined) samples.add({ what: "lxc-start of it", who: side.name, unit: "s", at }, started);
+      const cloned = side.clone(side.container(depth), side.container(depth + 1));
+      samples.add({ what: "a snapshot", who: side.name, unit: "s", at }, cloned);
     }
-    nothing.push(delta0(`${directory}/ours/store`, ["ls"]).seconds);
+    const { seconds } = delta0(`${directory}/ours/store`, ["ls"]);
+    samples.add({ what: "a snapshot", who: "floor: delta0 ls, how busy the machine was", unit: "s", at }, seconds);
   }
-  const distinct = DEPTH * FILES * FILE_BYTES;
-  const rows: [string, string][] = [];
-  for (const [i, side] of sides.entries()) {
-    const used = (await diskUsed(side.directory)) - (before[i] ?? 0);
-    const { clone, start } = side.series;
-    rows.push([`${side.name}: a clone`, series(clone)]);
-    if (start.length > 0) rows.push([`${side.name}: lxc-start of it`, series(start)]);
-    rows.push([
-      `${side.name}: disk`,
-      `${(used / 1e6).toFixed(0)} MB, ${(used / distinct).toFixed(2)} times the distinct data`,
-    ]);
+  const disk = { what: `disk for all changes`, unit: "bytes" } as const;
+  samples.add({ ...disk, who: "floor: the bytes that differ" }, DEPTH * FILES * FILE_BYTES);
+  for (const [i, side] of sides.entries())
+    samples.add({ ...disk, who: side.name }, (await diskUsed(side.directory)) - (before[i] ?? 0));
+  for (const part of ["store", "lxc"]) {
+    const who = `delta0, of that in ${part === "store" ? "the store" : "LXC's directory"}`;
+    samples.add({ ...disk, who }, await diskUsed(`${directory}/ours/${part}`));
   }
-  rows.push(["delta0 ls (floor): how busy the machine was", series(nothing)]);
-  const [store, lxc] = await Promise.all(["store", "lxc"].map((part) => diskUsed(`${directory}/ours/${part}`)));
-  rows.push(["of ours, the store and the LXC path", `${mb(store)}, ${mb(lxc)}`]);
   const { seconds } = delta0(`${directory}/ours/store`, ["unexport", "--stopped"]);
   const away = (await diskUsed(`${directory}/ours`)) - (before[0] ?? 0);
-  rows.push([
-    "ours after unexport --stopped",
-    `${mb(away)}, ${(away / distinct).toFixed(2)} times the distinct data, in ${seconds.toFixed(2)} s`,
-  ]);
-  reportText(`${DEPTH} snapshots of snapshots with ${FILES} files of 20 MB each: ${title}`, rows);
+  samples.add({ ...disk, who: "delta0, after unexport --stopped" }, away);
+  samples.add({ what: "unexport --stopped", who: "delta0", unit: "s" }, seconds);
+  const bytes = `${FILES} files and ${(FILES * FILE_BYTES) / 1e6} MB`;
+  await report(`Snapshots of snapshots, with ${bytes} of changes each; ${title}`, samples.figures);
   await run("sh", ["-c", `umount "$1"/ours/store/exports; chattr -R -f -i "$1"; exit 0`, "sh", directory]);
   rmSync(directory, { recursive: true });
 }
@@ -84,7 +81,6 @@ function ours(directory: string): Side {
     directory,
     container: (depth) => `c${depth}`,
     clone: (from, to) => delta0(store, ["clone", from, to]).seconds,
-    series: { clone: [], start: [] },
   };
 }
 
@@ -106,12 +102,11 @@ function lxcs(directory: string): Side {
     directory,
     container: (depth) => `l${depth}`,
     clone: (from, to) => measure("lxc-copy", ["-P", lxc, "-n", from, "-N", to, "-s", "-B", "overlay"]).seconds,
-    series: { clone: [], start: [] },
   };
 }
 
 /** LXC has no way to put files in: they are copied into its delta. */
-async function putChanges({ name, directory, container }: Side, depth: number): Promise<void> {
+async function putChanges({ name, directory, container }: Side, depth: number): Promise<undefined> {
   const changes = `${at.path}/changes/${depth}`;
   mkdirSync(changes, { recursive: true });
   for (let i = 0; i < FILES; i++) writeFileSync(`${changes}/${i}`, randomBytes(FILE_BYTES));
@@ -123,24 +118,15 @@ async function putChanges({ name, directory, container }: Side, depth: number): 
   rmSync(`${at.path}/changes`, { recursive: true });
 }
 
-async function changeInside({ directory, container, series }: Side, depth: number): Promise<void> {
+async function changeInside({ directory, container }: Side, depth: number): Promise<number> {
   const args = ["-P", `${directory}/lxc`, "-n", container(depth)];
-  series.start.push(measure("lxc-start", args).seconds);
+  const { seconds } = measure("lxc-start", args);
   const script = `mkdir /srv/${depth}; for i in $(seq ${FILES}); do head -c ${FILE_BYTES} /dev/urandom >/srv/${depth}/$i; done`;
   await run("lxc-attach", [...args, "--", "/bin/busybox", "sh", "-ec", script.replace("head", "/bin/busybox head")]);
   measure("lxc-stop", [...args, "-k"]);
-}
-
-function series(values: readonly number[]): string {
-  const [first, last] = [median(values.slice(0, WINDOW)), median(values.slice(-WINDOW))];
-  const figures = [first, last].map((value) => `${(value * 1000).toFixed(0)} ms`);
-  return `${figures.join(", then ")}: ${(last / first).toFixed(2)} times`;
+  return seconds;
 }
 
 async function diskUsed(directory: string): Promise<number> {
   return Number((await run("du", ["-s", "--block-size=1", directory])).split("\t")[0]);
-}
-
-function mb(bytes: number | undefined): string {
-  return `${((bytes ?? 0) / 1e6).toFixed(0)} MB`;
 }

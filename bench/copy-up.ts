@@ -18,13 +18,13 @@ import {
 import { clone, importLayer, openContainer, status, Store } from "../src/index.ts";
 import { Kv } from "../src/kv/kv.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, median, reportText } from "./support.ts";
+import { benchDirectory, report, Samples, sized, timed } from "./support.ts";
 
-const FILE_BYTES = 2 ** 30;
-const MANY = 10_000;
-const ROUNDS = 5;
+const FILE_BYTES = sized(2 ** 30, 2 ** 26);
+const MANY = sized(10_000, 100);
+const ROUNDS = sized(5, 1);
 /** The kernel copies a gigabyte each time. */
-const KERNEL_ROUNDS = 3;
+const KERNEL_ROUNDS = sized(3, 1);
 
 type View = Awaited<ReturnType<typeof openContainer>>;
 interface Change {
@@ -41,7 +41,7 @@ const CHANGES: readonly Change[] = [
     kernels: (merged) => write(`${merged}/large`, "a", null),
   },
   {
-    what: "1 byte written into its middle",
+    what: "1 byte written into the middle of it",
     ours: async (view, byte) => {
       await using handle = await view.promises.open("/large", "r+");
       await handle.write(byte, FILE_BYTES / 2);
@@ -49,7 +49,7 @@ const CHANGES: readonly Change[] = [
     kernels: (merged) => write(`${merged}/large`, "r+", FILE_BYTES / 2),
   },
   {
-    what: "its mode changed",
+    what: "chmod of it",
     ours: (view) => view.promises.chmod("/large", 0o600),
     kernels: (merged) => chmodSync(`${merged}/large`, 0o600),
   },
@@ -65,37 +65,33 @@ const lower = `${at.path}/lower`;
 makeLower();
 const store = `${at.path}/store`;
 await withStore((context) => importLayer(context, { source: lower, name: "base" }));
-const rows: [string, string][] = [];
-for (const { what, ours, kernels } of CHANGES) {
-  const times: number[] = [];
-  const [changed, folded]: [number[], number[]] = [[], []];
+const samples = new Samples();
+for (const [i, { what, ours, kernels }] of CHANGES.entries()) {
+  const time = { what, unit: "s" } as const;
+  const size = { what: `stored for ${what}`, unit: "bytes" } as const;
   for (let round = 0; round < ROUNDS; round++) {
-    const name = `${CHANGES.findIndex((change) => change.what === what)}-${round}`;
+    const name = `${i}-${round}`;
     await withStore((context) => clone(context, { ref: "base", names: [name], noLxc: true }));
     const before = await storedBytes();
     // Opened anew each time: nothing of the file was read yet.
     await withStore(async (context) => {
       await using view = await openContainer(context, { name });
-      times.push(await timed(() => ours(view, String(round))));
+      samples.add({ ...time, who: "delta0" }, await timed(() => ours(view, String(round))));
     });
-    changed.push((await storedBytes()) - before);
+    samples.add({ ...size, who: "delta0" }, (await storedBytes()) - before);
     await withStore((context) => status(context, { name }));
-    folded.push((await storedBytes()) - before);
+    samples.add({ ...size, who: "delta0, folded to a tree" }, (await storedBytes()) - before);
   }
-  rows.push([what, `${median(times).toFixed(1)} ms, slowest ${Math.max(...times).toFixed(1)}`]);
-  rows.push(["  stored then", `${bytes(median(changed))}, and folded to a tree ${bytes(median(folded))}`]);
-  const theirs: number[] = [];
-  const stored: number[] = [];
   for (let round = 0; round < KERNEL_ROUNDS; round++) {
     const merged = await mountOverlay();
-    theirs.push(await timed(async () => kernels(merged)));
-    stored.push(await usedBytes(`${at.path}/upper`));
+    samples.add({ ...time, who: "the kernel's overlay" }, await timed(() => kernels(merged)));
+    samples.add({ ...size, who: "the kernel's overlay" }, await usedBytes(`${at.path}/upper`));
     await run("umount", [merged]);
   }
-  rows.push(["  kernel's overlay", `${median(theirs).toFixed(1)} ms, ${bytes(median(stored))}`]);
-  rows.push(["  so many times as fast are we", (median(theirs) / median(times)).toFixed(0)]);
 }
-reportText(`changes of what is in the lower: medians of ${ROUNDS}, the kernel's of ${KERNEL_ROUNDS}`, rows);
+await report("Changes of what is in the lower", samples.figures, [
+  "The kernel refuses to rename a directory of the lower (EXDEV): mv copies it.",
+]);
 
 function makeLower(): void {
   mkdirSync(`${lower}/many`, { recursive: true });
@@ -153,14 +149,4 @@ function renameOrMove(from: string, to: string): void {
     if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
     spawnSync("mv", [from, to]);
   }
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return performance.now() - began;
-}
-
-function bytes(count: number): string {
-  return count < 2 ** 20 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / 2 ** 20).toFixed(0)} MiB`;
 }

@@ -1,20 +1,21 @@
 /**
  * What a collection takes in a store of a million chunks: by how many are dead, and by whether they lie together or apart, so that
- * values are kept with a hole, or written anew. Run: npm run bench -- gc [CHUNKS]
+ * values are kept with a hole, or written anew. Run: npm run bench -- gc
  */
 import { randomFillSync } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { gc, remove, Store } from "../src/index.ts";
 import { layerDigest, timestamp } from "../src/containers/refs.ts";
 import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
 import { byteString } from "../src/model/name.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
-import { benchDirectory, megabytes, reportText } from "./support.ts";
+import { benchDirectory, report, Samples, sized } from "./support.ts";
 
-const CHUNKS = Number(process.argv[2] ?? 1_000_000);
+const CHUNKS = sized(1_000_000, 20_000);
 /** As stored: random bytes. A file of one chunk each; a value holds about 200 of them. */
 const CHUNK_BYTES = 600;
 const FILES_OF_A_DIRECTORY = 1000;
+const ROUNDS = sized(3, 1);
 
 /** Layers by which of the files, in the order that they were stored in, each holds; of a thousand. */
 const LAYERS: readonly (readonly [name: string, holds: (index: number) => boolean])[] = [
@@ -31,8 +32,35 @@ const LAYERS: readonly (readonly [name: string, holds: (index: number) => boolea
 ];
 
 await using at = await benchDirectory(8000);
-{
-  await using store = await Store.open(`${at.path}/store`, { create: true });
+await fill(`${at.path}/full`);
+const samples = new Samples();
+const notes: string[] = [];
+for (let round = 0; round < ROUNDS; round++) {
+  rmSync(`${at.path}/store`, { recursive: true, force: true });
+  cpSync(`${at.path}/full`, `${at.path}/store`, { recursive: true });
+  for (const [i, [what]] of LAYERS.slice(0, -1).entries()) {
+    await using store = await Store.open(`${at.path}/store`);
+    const context = { store, command: "bench" };
+    await remove(context, { names: [`layer${i}`] });
+    const of = { what: `collecting, dead are ${what}` };
+    // Marking is all that a dry run does, but for reading the index.
+    const dry = await measured(() => gc(context, { grace: "0", dryRun: true }));
+    const wet = await measured(() => gc(context, { grace: "0" }));
+    const { count, values, movedBytes } = wet.result.chunks;
+    samples.add({ ...of, who: "delta0, to see it (--dry-run)", unit: "s" }, dry.seconds);
+    samples.add({ ...of, who: "delta0", unit: "s" }, wet.seconds);
+    const beyond = { what: "beyond seeing it, for each 1000 dead chunks", who: `delta0, ${what}`, unit: "s" } as const;
+    samples.add(beyond, ((wet.seconds - dry.seconds) / count) * 1000);
+    samples.add({ what: "written by collecting", who: `delta0, ${what}`, unit: "bytes" }, wet.writtenBytes);
+    samples.add({ what: "moved by collecting", who: `delta0, ${what}`, unit: "bytes" }, movedBytes);
+    samples.add({ what: "memory at most while collecting", who: `delta0, ${what}`, unit: "bytes" }, wet.peakBytes);
+    if (round === 0) notes.push(`${what}: ${count} dead chunks, ${values} values gone`);
+  }
+}
+await report(`Collecting in a store of ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`, samples.figures, notes);
+
+async function fill(path: string): Promise<void> {
+  await using store = await Store.open(path, { create: true });
   using _operation = store.begin();
   const builders = LAYERS.map(() => new TreeBuilder(store.trees));
   const writer = store.content.writer();
@@ -51,24 +79,6 @@ await using at = await benchDirectory(8000);
     await store.change({ command: "bench" }, [{ name: `layer${i}`, before: null, after }], [layer]);
   }
 }
-
-const rows: [string, string][] = [];
-for (const [i, [what]] of LAYERS.entries()) {
-  await using store = await Store.open(`${at.path}/store`);
-  const context = { store, command: "bench" };
-  if (what === "kept") break;
-  await remove(context, { names: [`layer${i}`] });
-  // Marking is all that a dry run does, but for reading the index.
-  const dry = await measured(() => gc(context, { grace: "0", dryRun: true }));
-  const wet = await measured(() => gc(context, { grace: "0" }));
-  const { chunks } = wet.result;
-  rows.push([
-    `${what}: ${chunks.count} dead of ${chunks.count + chunks.kept}`,
-    `${wet.seconds.toFixed(2)} s (to see it: ${dry.seconds.toFixed(2)}), ${chunks.values} values gone, ` +
-      `${megabytes(chunks.movedBytes)} moved, ${megabytes(wet.writtenBytes)} written, at most ${megabytes(wet.peakBytes)} of memory`,
-  ]);
-}
-reportText(`collection in a store of ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`, rows);
 
 function within(index: number, from: number, to: number): boolean {
   return index >= from * CHUNKS && index < to * CHUNKS;

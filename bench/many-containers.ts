@@ -7,12 +7,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { busyboxRootfs, SLEEP } from "../test/lxc/support.ts";
 import { traces } from "../test/lxc/traces.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, delta0, median, reportText, seconds } from "./support.ts";
+import { benchDirectory, delta0, hasPeer, report, Samples, sized } from "./support.ts";
 
-const ROUNDS = 5;
+const ROUNDS = sized(5, 1);
 const AT_ONCE = 10;
-const STOPPED_AT_ONCE = 50;
-const IN_ALL = 200;
+const STOPPED_AT_ONCE = sized(50, 10);
+const IN_ALL = sized(200, 20);
 const PREFIX = `bench${process.pid}x`;
 
 await using at = await benchDirectory(1000);
@@ -26,6 +26,7 @@ delta0(store, ["export", "--for-start", "base"]);
 const cloned = delta0(store, ["clone", "base", "--count", String(IN_ALL), "--prefix", PREFIX, ...SLEEP]);
 const names = Array.from({ length: IN_ALL }, (_, i) => `${PREFIX}${i + 1}`);
 
+hasPeer("lxc-start");
 await starts();
 await stops();
 await all();
@@ -38,58 +39,59 @@ async function starts(): Promise<void> {
     const config = readFileSync(`${lxc}/${some[i] ?? ""}/config`, "utf8").replaceAll(`/${some[i] ?? ""}/`, `/${name}/`);
     writeFileSync(`${lxc}/${name}/config`, config.replace(/^lxc\.include.*\n/m, ""));
   }
-  const [without, withHooks, ours]: [number[], number[], number[]] = [[], [], []];
+  const samples = new Samples();
+  const time = { what: `${AT_ONCE} starts at once`, unit: "s" } as const;
+  const stop = (): unknown => delta0(store, ["stop", "-t", "0", "-j", String(AT_ONCE), ...some]);
   for (let round = 0; round < ROUNDS; round++) {
-    without.push((await timedAll("lxc-start", plain)).all);
+    samples.add({ ...time, who: "floor: lxc-start without our hooks" }, (await timedAll("lxc-start", plain)).all);
     await timedAll("lxc-stop", plain, "-k");
-    withHooks.push((await timedAll("lxc-start", some)).all);
-    delta0(store, ["stop", "-t", "0", "-j", String(AT_ONCE), ...some]);
-    ours.push(delta0(store, ["start", "-j", String(AT_ONCE), ...some]).seconds);
-    delta0(store, ["stop", "-t", "0", "-j", String(AT_ONCE), ...some]);
+    samples.add({ ...time, who: "delta0's hooks, with lxc-start" }, (await timedAll("lxc-start", some)).all);
+    stop();
+    const { seconds } = delta0(store, ["start", "-j", String(AT_ONCE), ...some]);
+    samples.add({ ...time, who: "delta0 start" }, seconds);
+    stop();
   }
-  reportText(`${AT_ONCE} starts at once, ${ROUNDS} rounds (medians)`, [
-    ["lxc-start without our hooks (floor)", ms(median(without))],
-    [
-      "lxc-start with them",
-      `${ms(median(withHooks))}, ${(median(withHooks) / median(without)).toFixed(2)} times as long`,
-    ],
-    ["delta0 start", ms(median(ours))],
-  ]);
+  await report(`Starts of busybox, ${AT_ONCE} at once`, samples.figures);
 }
 
 async function stops(): Promise<void> {
   const some = names.slice(0, STOPPED_AT_ONCE);
-  delta0(store, ["start", "-j", String(AT_ONCE), ...some]);
-  delta0(store, ["exec", "-j", String(AT_ONCE), ...some, "--", "touch", "/made"]);
-  const { each, all } = await timedAll("lxc-stop", some, "-k");
-  const uncaptured = await leftToCapture(some);
-  const list = delta0(store, ["ls"]);
-  reportText(`${STOPPED_AT_ONCE} stopped at once by lxc-stop`, [
-    ["p50, p95, the slowest", [0.5, 0.95, 1].map((part) => ms(quantile(each, part))).join(", ")],
-    ["all", ms(all)],
-    ["left to the next command", `${uncaptured} of ${STOPPED_AT_ONCE}`],
-    ["ls, which captures them", seconds(list)],
-    ["left then", String(await leftToCapture(some))],
-  ]);
+  const samples = new Samples();
+  for (let round = 0; round < ROUNDS; round++) {
+    delta0(store, ["start", "-j", String(AT_ONCE), ...some]);
+    delta0(store, ["exec", "-j", String(AT_ONCE), ...some, "--", "touch", "/made"]);
+    const { each, all } = await timedAll("lxc-stop", some, "-k");
+    const uncaptured = await leftToCapture(some);
+    const { seconds } = delta0(store, ["ls"]);
+    const sorted = each.toSorted((a, b) => a - b);
+    for (const [who, part] of [
+      ["delta0, half are stopped", 0.5],
+      ["delta0, 95 of 100 are stopped", 0.95],
+    ] as const)
+      samples.add({ what: "lxc-stop", who, unit: "s" }, sorted[Math.ceil(part * sorted.length) - 1]!);
+    samples.add({ what: "lxc-stop", who: "delta0, all are stopped", unit: "s" }, all);
+    samples.add({ what: "ls afterwards, which captures what is left", who: "delta0", unit: "s" }, seconds);
+    samples.add({ what: "left to it", who: "delta0", unit: "count" }, uncaptured);
+    samples.add({ what: "left then", who: "delta0", unit: "count" }, await leftToCapture(some));
+  }
+  await report(`${STOPPED_AT_ONCE} stopped at once by lxc-stop`, samples.figures);
 }
 
 async function all(): Promise<void> {
-  const started = delta0(store, ["start", "-j", String(AT_ONCE), ...names]);
-  const executed = delta0(store, ["exec", "-j", String(AT_ONCE), ...names, "--", "touch", "/made"]);
-  const stopped = delta0(store, ["stop", "-t", "0", "-j", String(AT_ONCE), ...names]);
-  const removed = delta0(store, ["rm", ...names]);
+  const samples = new Samples();
+  const step = (what: string, args: readonly string[]): void =>
+    samples.add({ what, who: "delta0", unit: "s" }, delta0(store, args).seconds);
+  samples.add({ what: "clone", who: "delta0", unit: "s" }, cloned.seconds);
+  step("start", ["start", "-j", String(AT_ONCE), ...names]);
+  step("exec", ["exec", "-j", String(AT_ONCE), ...names, "--", "touch", "/made"]);
+  step("stop and capture", ["stop", "-t", "0", "-j", String(AT_ONCE), ...names]);
+  step("rm", ["rm", ...names]);
   await run("rm", ["-r", ...names.slice(0, AT_ONCE).map((name) => `${lxc}/plain${name}`)]);
   delta0(store, ["unexport"]);
   const left = (await traces(at.path, PREFIX)).filter((place) => place !== `${store}/exports`);
-  const exports = readdirSync(`${store}/exports`);
-  reportText(`${IN_ALL} clones, ${AT_ONCE} at a time`, [
-    ["clone", seconds(cloned)],
-    ["start", seconds(started)],
-    ["exec", seconds(executed)],
-    ["stop and capture", seconds(stopped)],
-    ["rm", seconds(removed)],
-    ["mounts, loop devices, cgroups, exports left", String(left.length + exports.length)],
-  ]);
+  const leftovers = left.length + readdirSync(`${store}/exports`).length;
+  samples.add({ what: "mounts, loop devices, cgroups, exports left", who: "delta0", unit: "count" }, leftovers);
+  await report(`${IN_ALL} clones, ${AT_ONCE} at a time`, samples.figures);
 }
 
 interface Timed {
@@ -119,13 +121,4 @@ async function timedAll(program: string, containers: readonly string[], ...args:
 async function leftToCapture(containers: readonly string[]): Promise<number> {
   const found = await run("find", [lxc, "-maxdepth", "2", "(", "-name", "work", "-o", "-name", "capturing", ")"]);
   return containers.filter((name) => found.includes(`/${name}/`)).length;
-}
-
-function quantile(values: readonly number[], part: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN;
-}
-
-function ms(value: number): string {
-  return `${(value * 1000).toFixed(0)} ms`;
 }

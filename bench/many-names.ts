@@ -60,7 +60,7 @@ for (let run = 0; run < RUNS; run++) {
   ] as const) {
     const { seconds, peakRssBytes } = delta0(path, args);
     samples.add({ ...all, who: `delta0 ${what}` }, seconds);
-    samples.add({ what: "peak memory of it", who: `delta0 ${what}`, unit: "bytes" }, peakRssBytes);
+    samples.add({ what: "peak memory of counting and collecting", who: `delta0 ${what}`, unit: "bytes" }, peakRssBytes);
   }
 }
 await report(`A store of ${LAYERS} layers and ${CLONES} clones`, samples.figures);

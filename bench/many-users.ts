@@ -4,11 +4,12 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { unpackedRootfs } from "../test/support/rootfs.ts";
-import { benchDirectory, CLI, delta0, median, reportText } from "./support.ts";
+import { benchDirectory, CLI, delta0, median, report, Samples, sized, timed } from "./support.ts";
 
 const PROCESSES = 16;
-const CLONES = 50;
+const CLONES = sized(50, 5);
 const COMMANDS = 16;
+const ROUNDS = sized(3, 1);
 const GUEST = fileURLToPath(new URL("../dist/service/session.js", import.meta.url));
 
 const PROGRAM = `
@@ -21,7 +22,7 @@ const waited = [];
 for (let i = 0; i < Number(count); i++) {
   const began = performance.now();
   await session.api.clone({ command: "bench" }, { ref: "base", names: [prefix + i], noLxc: true });
-  waited.push(performance.now() - began);
+  waited.push((performance.now() - began) / 1000);
 }
 await session[Symbol.asyncDispose]();
 process.stdout.write(JSON.stringify(waited) + "\\n");
@@ -30,60 +31,53 @@ process.stdout.write(JSON.stringify(waited) + "\\n");
 await using at = await benchDirectory(6000);
 const source = await unpackedRootfs("bookworm-large");
 
-const alone: number[] = [];
-for (const round of [1, 2, 3]) alone.push(await timed(() => started(`alone${round}`, ["import", source, "root"]).done));
+const samples = new Samples();
+const imports = { what: "import of bookworm-large", unit: "s" } as const;
+for (let round = 0; round < ROUNDS; round++) {
+  const alone = await timed(() => started(`alone${round}`, ["import", source, "root"]).done);
+  samples.add({ ...imports, who: "delta0, alone" }, alone);
+  await libraries(`shared${round}`);
+  await commands(`commands${round}`);
+}
+await report(`${PROCESSES} processes make ${CLONES} clones each while another imports`, samples.figures);
 
-const beside: number[] = [];
-const waits: number[] = [];
-for (const round of [1, 2, 3]) {
-  const store = `shared${round}`;
+async function libraries(store: string): Promise<void> {
   delta0(`${at.path}/${store}`, ["import", "/etc/apt", "base"]);
   const guests = Array.from({ length: PROCESSES }, (_, i) => guest(store, `p${i}-`));
   for (const { ready } of guests) await ready;
   const importing = started(store, ["import", source, "root"]);
-  beside.push(
-    await timed(async () => {
-      await sleep(200);
-      for (const { go } of guests) go();
-      await importing.done;
-    }),
-  );
+  const beside = await timed(async () => {
+    await sleep(200);
+    for (const { go } of guests) go();
+    await importing.done;
+  });
+  samples.add({ ...imports, who: "delta0, beside the clones" }, beside);
+  const waits: number[] = [];
   for (const { waited } of guests) waits.push(...(await waited));
+  spread("a clone by the library during the import", waits);
 }
 
-const store = "commands";
-delta0(`${at.path}/${store}`, ["import", "/etc/apt", "base"]);
-const importing = started(store, ["import", source, "root"]);
-await sleep(200);
-const commands = await Promise.all(
-  Array.from({ length: COMMANDS }, (_, i) => timed(() => started(store, ["clone", "base", `c${i}`, "--no-lxc"]).done)),
-);
-await importing.done;
-const free = await Promise.all(
-  Array.from({ length: COMMANDS }, (_, i) => timed(() => started(store, ["clone", "base", `d${i}`, "--no-lxc"]).done)),
-);
-
-const sorted = waits.toSorted((a, b) => a - b);
-const at99 = sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
-reportText(`${PROCESSES} processes make ${CLONES} clones each while another imports a root filesystem of 551 MB`, [
-  ["import alone", `${median(alone).toFixed(2)} s`],
-  ["import beside the clones", `${median(beside).toFixed(2)} s: ${(median(beside) / median(alone)).toFixed(2)} times`],
-  [
-    "a clone: median, p99, slowest",
-    [median(waits), at99, sorted.at(-1) ?? NaN].map((ms) => `${ms.toFixed(0)} ms`).join(", "),
-  ],
-  [`${COMMANDS} commands at once during an import: median, slowest`, span(commands)],
-  [`${COMMANDS} commands at once, nobody else: median, slowest`, span(free)],
-]);
-
-function span(times: readonly number[]): string {
-  return `${(median(times) * 1000).toFixed(0)} ms, ${(Math.max(...times) * 1000).toFixed(0)} ms`;
+async function commands(store: string): Promise<void> {
+  delta0(`${at.path}/${store}`, ["import", "/etc/apt", "base"]);
+  const clones = (prefix: string): Promise<number[]> =>
+    Promise.all(
+      Array.from({ length: COMMANDS }, (_, i) =>
+        timed(() => started(store, ["clone", "base", `${prefix}${i}`, "--no-lxc"]).done),
+      ),
+    );
+  const importing = started(store, ["import", source, "root"]);
+  await sleep(200);
+  spread(`one of ${COMMANDS} clone commands at once, during the import`, await clones("c"));
+  await importing.done;
+  spread(`one of ${COMMANDS} clone commands at once, with nobody else`, await clones("d"));
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return (performance.now() - began) / 1000;
+function spread(what: string, waits: readonly number[]): void {
+  const sorted = waits.toSorted((a, b) => a - b);
+  samples.add({ what, who: "delta0, the median", unit: "s" }, median(sorted));
+  if (sorted.length > 100)
+    samples.add({ what, who: "delta0, one in 100 takes longer", unit: "s" }, sorted[Math.floor(sorted.length * 0.99)]!);
+  samples.add({ what, who: "delta0, the slowest", unit: "s" }, sorted.at(-1)!);
 }
 
 /** A command that is under way. */
@@ -98,7 +92,7 @@ function started(store: string, args: readonly string[]): { readonly done: Promi
   };
 }
 
-/** A program that makes clones by the library, and says what it waited for each, in ms. */
+/** A program that makes clones by the library, and says what it waited for each, in seconds. */
 function guest(store: string, prefix: string): { ready: Promise<unknown>; go: () => void; waited: Promise<number[]> } {
   const child = spawn(
     process.execPath,

@@ -1,22 +1,24 @@
 /**
  * How fast files of 1 GiB are read in a view, verified: 4 KiB at random where the chunks fit the cache and where not, and in
- * order. One file is of random bytes, one of text that zstd gets down to a third. Run: npm run bench -- reads
+ * order, beside the kernel's reads of the same file on ext4. One file is of random bytes, one of text that zstd gets down to a third. Run: npm run bench -- reads
  */
 import { randomFillSync } from "node:crypto";
+import { appendFileSync, closeSync, openSync, readSync } from "node:fs";
 import { Store } from "../src/index.ts";
 import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
 import type { Content } from "../src/model/node.ts";
 import { TreeView } from "../src/overlay/tree-view.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
-import { benchDirectory, median, megabytes, reportText } from "./support.ts";
+import { benchDirectory, megabytes, report, Samples, sized, timed } from "./support.ts";
 
-const FILE_BYTES = 2 ** 30;
+const FILE_BYTES = sized(2 ** 30, 2 ** 27);
 /** Of a cache of 64 MiB. */
 const FITTING_BYTES = 48 * 2 ** 20;
 const READ_BYTES = 4096;
 const PARTS = 9;
+const ROUNDS = sized(3, 1);
 
-await using at = await benchDirectory(4000);
+await using at = await benchDirectory(6000);
 await using store = await Store.open(`${at.path}/store`, { create: true });
 const builder = new TreeBuilder(store.trees, undefined);
 const piece = Buffer.alloc(1 << 20);
@@ -24,51 +26,64 @@ for (const [name, fill] of [
   ["random", () => randomFillSync(piece)],
   ["text", () => piece.fill(sentences())],
 ] as const) {
-  const content = await write(fill);
+  const content = await write(fill, `${at.path}/${name}`);
   builder.apply({ kind: "put", path: name, node: { type: "file", ...IMPLIED_DIRECTORY, content } });
 }
 const { digest } = builder.finish();
 await store.change({ command: "bench" }, []);
 
-const rows: [string, string][] = [];
+const samples = new Samples();
 const view = TreeView.of(store.lowers.get(digest), store.blocks);
 const buffer = Buffer.alloc(READ_BYTES);
+const large = Buffer.alloc(1 << 20);
 for (const name of ["random", "text"]) {
   const fd = view.openSync(`/${name}`);
   const before = process.memoryUsage.rss();
-  inOrder(fd, FITTING_BYTES);
-  rows.push([`${name}: 4 KiB at random in ${megabytes(FITTING_BYTES)}`, atRandom(fd, FITTING_BYTES, 180_000)]);
-  rows.push([`${name}: 4 KiB at random in 1 GiB`, atRandom(fd, FILE_BYTES, 90_000)]);
-  rows.push([`${name}: in order`, inOrder(fd, FILE_BYTES)]);
-  rows.push([`${name}: growth of RSS`, megabytes(process.memoryUsage.rss() - before)]);
-  view.closeSync(fd);
-}
-reportText("reading files of a view", rows);
-
-/** The median of several parts, and the best: others use this machine. */
-function atRandom(fd: number, bytes: number, reads: number): string {
-  const rates: number[] = [];
+  const ours = (to: Buffer, at: number): unknown => view.readSync(fd, to, 0, to.length, at);
+  const plain = openSync(`${at.path}/${name}`, "r");
+  const kernels = (to: Buffer, at: number): unknown => readSync(plain, to, 0, to.length, at);
+  const ofAll = `4 KiB at random in ${megabytes(FILE_BYTES)} of ${name}`;
+  const ofCached = `4 KiB at random in ${megabytes(FITTING_BYTES)} of ${name}, in the cache`;
+  const inOrder = `${name} in order`;
+  await readInOrder(ours, FITTING_BYTES);
   for (let part = 0; part < PARTS; part++) {
-    const began = performance.now();
-    for (let i = 0; i < reads / PARTS; i++)
-      view.readSync(fd, buffer, 0, READ_BYTES, Math.floor(Math.random() * (bytes / READ_BYTES)) * READ_BYTES);
-    rates.push(reads / PARTS / (performance.now() - began));
+    samples.add({ what: ofCached, who: "delta0", unit: "/s" }, await atRandom(ours, FITTING_BYTES, 20_000));
+    samples.add({ what: ofAll, who: "delta0", unit: "/s" }, await atRandom(ours, FILE_BYTES, 10_000));
+    samples.add({ what: ofAll, who: "floor: read of ext4", unit: "/s" }, await atRandom(kernels, FILE_BYTES, 10_000));
   }
-  return `${median(rates).toFixed(1)} k/s, at best ${Math.max(...rates).toFixed(1)}`;
+  for (let round = 0; round < ROUNDS; round++) {
+    samples.add({ what: inOrder, who: "delta0", unit: "MB/s" }, await readInOrder(ours, FILE_BYTES));
+    samples.add({ what: inOrder, who: "floor: read of ext4", unit: "MB/s" }, await readInOrder(kernels, FILE_BYTES));
+  }
+  const grown = Math.max(0, process.memoryUsage.rss() - before);
+  samples.add({ what: `growth of RSS by ${name}`, who: "delta0", unit: "bytes" }, grown);
+  view.closeSync(fd);
+  closeSync(plain);
+}
+await report("Reading files of a view, verified", samples.figures);
+
+type Read = (to: Buffer, at: number) => unknown;
+
+async function atRandom(read: Read, bytes: number, reads: number): Promise<number> {
+  const seconds = await timed(() => {
+    for (let i = 0; i < reads; i++) read(buffer, Math.floor(Math.random() * (bytes / READ_BYTES)) * READ_BYTES);
+  });
+  return reads / seconds;
 }
 
-function inOrder(fd: number, bytes: number): string {
-  const large = Buffer.alloc(1 << 20);
-  const began = performance.now();
-  for (let position = 0; position < bytes; position += large.length)
-    view.readSync(fd, large, 0, large.length, position);
-  return `${(bytes / 1e9 / ((performance.now() - began) / 1000)).toFixed(2)} GB/s`;
+async function readInOrder(read: Read, bytes: number): Promise<number> {
+  const seconds = await timed(() => {
+    for (let position = 0; position < bytes; position += large.length) read(large, position);
+  });
+  return bytes / 1e6 / seconds;
 }
 
-async function write(fill: () => unknown): Promise<Content> {
+/** Into the store, and the same into a file. */
+async function write(fill: () => unknown, plain: string): Promise<Content> {
   const writer = store.content.writer();
   for (let written = 0; written < FILE_BYTES; written += piece.length) {
     fill();
+    appendFileSync(plain, piece);
     await writer.write(piece);
   }
   return writer.end();

@@ -15,11 +15,11 @@ import { TreeView } from "../src/overlay/tree-view.ts";
 import { TreeBuilder } from "../src/trees/builder.ts";
 import { rootfsTar, unpackedRootfs } from "../test/support/rootfs.ts";
 import { run } from "../test/support/run.ts";
-import { benchDirectory, reportText } from "./support.ts";
+import { benchDirectory, report, Samples, sized, timed } from "./support.ts";
 
-const DEPTH = 1000;
-const LOOKUPS = 400_000;
-const ROUNDS = 9;
+const DEPTH = sized(1000, 10);
+const LOOKUPS = sized(400_000, 40_000);
+const ROUNDS = sized(9, 1);
 /** Caches that are made to see what one takes. */
 const KEPT = 8;
 
@@ -33,61 +33,61 @@ await importLayer(context, { source: await rootfsTar("bookworm-large"), name: "b
 const { digest } = await show(context, { ref: "base" });
 const { paths, missing } = listPaths(digest);
 
-const rows: [string, string][] = [
-  ["entries", String(paths.length)],
-  ["kept, each", keptBytes(digest)],
-];
-const trees = [
-  ["depth 1", digest],
-  [`depth ${DEPTH}`, deepTree(digest)],
-] as const;
-const finders = trees.map(([label, tree]) => {
-  const resolver = new Resolver(new LowerTrees(store.trees).get(tree));
+const samples = new Samples();
+const finders = [
+  ["delta0, history of 1 layer", digest],
+  [`delta0, history of ${DEPTH}`, deepTree(digest)],
+].map(([who, tree]) => {
+  const resolver = new Resolver(new LowerTrees(store.trees).get(tree as Digest));
   const find = (path: string): unknown => resolver.resolve(path, false);
   for (const path of [...paths, ...missing]) find(path);
-  return [label, find] as const;
+  return [who as string, find] as const;
 });
-let ours = 0;
-for (const [what, strings] of [
-  ["fresh strings", fresh(paths)],
-  ["repeated strings", () => repeated(paths)],
-  ["missing, asked for before, fresh strings", fresh(missing)],
-  ["missing, never asked for", neverAsked(paths)],
-] as const) {
-  const rates = finders.map(([label, find]) => rate(`${label}: ${what}`, strings, find));
-  if (what === "fresh strings") ours = rates[0] ?? 0;
-}
-
 const view = TreeView.of(store.lowers.get(digest), store.blocks);
-rate("lstatSync of the view", fresh(paths), (path) => view.lstatSync(path));
-rate("lstatSync of the view, missing", fresh(missing), (path) => view.lstatSync(path, { throwIfNoEntry: false }));
+const PRESENT = "a path that is there, as a string never seen";
+const MISSING = "a path that is missing, asked for before, as another string";
+for (const [what, strings] of [
+  [PRESENT, fresh(paths)],
+  ["a path that is there, as the same string", () => repeated(paths)],
+  [MISSING, fresh(missing)],
+  ["a path that is missing, never asked for", neverAsked(paths)],
+] as const)
+  for (const [who, find] of finders) await rates(what, who, strings, find);
+
+await rates(PRESENT, "delta0, lstatSync of the view", fresh(paths), (path) => view.lstatSync(path));
+const missingInView = (path: string): unknown => view.lstatSync(path, { throwIfNoEntry: false });
+await rates(MISSING, "delta0, lstatSync of the view", fresh(missing), missingInView);
 const plain = await unpackedRootfs("bookworm-large");
 const lstat = (root: string) => (path: string) => lstatSync(root + path, { throwIfNoEntry: false });
-rate("lstatSync, no overlay", fresh(paths), lstat(plain), LOOKUPS / 8);
+await rates(PRESENT, "lstatSync of ext4", fresh(paths), lstat(plain), LOOKUPS / 8);
 for (const lowers of [2, 50]) {
   const merged = await overlay(plain, lowers);
-  const kernel = rate(`lstatSync, overlay of ${lowers} lowers`, fresh(paths), lstat(merged), LOOKUPS / 8);
-  rows.push(["  so many times as fast are we", (ours / kernel).toFixed(0)]);
+  const who = `lstatSync of the kernel's overlay of ${lowers}`;
+  await rates(PRESENT, who, fresh(paths), lstat(merged), LOOKUPS / 8);
   await run("umount", [merged]);
 }
-reportText("looking paths up", rows);
+samples.add({ what: "memory of a kept entry with its path", who: "delta0", unit: "bytes" }, keptBytes(digest));
+await report("Looking paths up", samples.figures, [`The tree has ${paths.length} entries.`]);
 
 type Strings = (count: number, round: number) => string[];
 
-function rate(label: string, strings: Strings, find: (path: string) => unknown, count: number = LOOKUPS): number {
-  const rates: number[] = [];
+/** So many a second. */
+async function rates(
+  what: string,
+  who: string,
+  strings: Strings,
+  find: (path: string) => unknown,
+  count: number = LOOKUPS,
+): Promise<void> {
   for (let round = 0; round <= ROUNDS; round++) {
     const given = strings(count, round);
     collect();
-    const began = performance.now();
-    for (const path of given) find(path);
+    const seconds = await timed(() => {
+      for (const path of given) find(path);
+    });
     // The first round is for the compiler.
-    if (round > 0) rates.push(count / ((performance.now() - began) / 1000));
+    if (round > 0) samples.add({ what, who, unit: "/s" }, count / seconds);
   }
-  // Others use this machine: what they take from us is no property of ours.
-  const best = Math.max(...rates);
-  rows.push([label, `${(best / 1e6).toFixed(2)} M/s`]);
-  return best;
 }
 
 /** Strings that were never looked at: their hashes are not known. In an order that no cache likes. */
@@ -124,7 +124,7 @@ function listPaths(tree: Digest): { readonly paths: string[]; readonly missing: 
 }
 
 /** Heap of a cache that holds the whole tree, and nothing else. */
-function keptBytes(tree: Digest): string {
+function keptBytes(tree: Digest): number {
   const kept: Resolver<LowerEntry>[] = [];
   const used: number[] = [];
   for (let i = 0; i <= KEPT; i++) {
@@ -135,7 +135,7 @@ function keptBytes(tree: Digest): string {
     const { heapUsed, external } = process.memoryUsage();
     used.push(heapUsed + external);
   }
-  return `${(((used.at(-1) ?? 0) - (used[0] ?? 0)) / (kept.length - 1) / paths.length).toFixed(0)} bytes`;
+  return ((used.at(-1) ?? 0) - (used[0] ?? 0)) / (kept.length - 1) / paths.length;
 }
 
 /** As many commits later, each of which added a file. */

@@ -104,17 +104,6 @@ export async function report(title: string, figures: readonly Figure[], notes: r
   });
 }
 
-/** Rows of text to standard output; numbers are to be compared within one run only: machines differ and are shared. */
-export function reportText(title: string, rows: readonly (readonly [what: string, figure: string])[]): void {
-  process.stdout.write(`\n${title}\n`);
-  const width = Math.max(...rows.map(([what]) => what.length));
-  for (const [what, figure] of rows) process.stdout.write(`  ${what.padEnd(width)}  ${figure}\n`);
-}
-
-export function seconds({ seconds }: Measured): string {
-  return `${seconds.toFixed(2)} s`;
-}
-
 export function megabytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }

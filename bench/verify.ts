@@ -25,8 +25,8 @@ for (let round = 0; round < ROUNDS; round++) {
     const who = `delta0 ${args.join(" ")}`;
     const { seconds, cpuSeconds, peakRssBytes } = delta0(directory, args);
     samples.add({ ...time, who }, seconds);
-    samples.add({ what: "CPU of it", who, unit: "s" }, cpuSeconds);
-    samples.add({ what: "peak memory of it", who, unit: "bytes" }, peakRssBytes);
+    samples.add({ what: "CPU of checking a store", who, unit: "s" }, cpuSeconds);
+    samples.add({ what: "peak memory of checking a store", who, unit: "bytes" }, peakRssBytes);
   }
 }
 await report("Checking a store", samples.figures, [

@@ -21,10 +21,14 @@ function together(panel: readonly Figure[]): Row[] {
     [panel[0]!.what, "", "", ""],
     ...panel.map((figure): Row => {
       const base = baseOf(figure, panel);
-      const ratio = base === undefined ? "" : `${digits(median(figure.samples) / median(base.samples))} times`;
-      return [`  ${figure.who}${place(figure)}`, ...cells(figure), ratio];
+      return [`  ${figure.who}${place(figure)}`, ...cells(figure), base === undefined ? "" : times(figure, base)];
     }),
   ];
+}
+
+function times(figure: Figure, base: Figure): string {
+  const of = median(base.samples);
+  return of > 0 ? `${digits(median(figure.samples) / of)} times` : "";
 }
 
 function place({ at }: Figure): string {
