@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { parentPort, Worker } from "node:worker_threads";
+import { parentPort, Worker, workerData } from "node:worker_threads";
 import { errorFromData, errorToData } from "./error-data.ts";
 import type { ErrorData } from "./error-data.ts";
 
@@ -17,21 +17,23 @@ interface Answer<Result> {
   readonly failure?: ErrorData;
 }
 
-interface Pending<Job, Result> {
-  readonly job: Job;
-  readonly resolve: (result: Result | Promise<Result>) => void;
+interface Pending<Result> {
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
- * Threads that do jobs by a module that calls `serveJobs`. A thread begins when there is more to do than those that run take, and
- * lasts as long as the process, which does not wait for it. Where none can begin, for want of fds or memory, this one does the jobs.
+ * Threads that do jobs by a module that calls `serveJobs`. One begins when there is more to do than those that run take, and lasts as
+ * long as the process, which does not wait for it. Until one serves, which takes it 20 to 50 ms, and where none can begin, for want of
+ * fds or memory, this one does the jobs.
  */
 export class Threads<Job, Result> implements Disposable {
   readonly #module: string;
   readonly #work: (job: Job) => Result;
   #most: number;
   #threads: Thread<Job, Result>[] = [];
+  /** Jobs that were done here since a thread was last begun. */
+  #doneHere = 0;
 
   /**
    * @param module in src/, as "sys/compress-thread"
@@ -43,9 +45,9 @@ export class Threads<Job, Result> implements Disposable {
     this.#most = most;
   }
 
-  /** True once it costs nothing to begin one. */
+  /** True once one serves. */
   get areRunning(): boolean {
-    return this.#threads.length > 0;
+    return this.#threads.some(({ serves }) => serves);
   }
 
   /**
@@ -54,37 +56,44 @@ export class Threads<Job, Result> implements Disposable {
    * @throws what the job fails with: StoreError and PosixError are such again
    */
   run(job: Job): Promise<Result> {
-    let thread = this.#threads.reduce<Thread<Job, Result> | undefined>(
-      (least, one) => (least !== undefined && least.load <= one.load ? least : one),
+    const idlest = this.#idlest();
+    const isBusy = idlest === undefined ? this.#doneHere >= BUSY_JOBS : idlest.load >= BUSY_JOBS;
+    if (this.#threads.length === 0 || isBusy) this.#begin();
+    return idlest?.run(job) ?? this.#doHere(job);
+  }
+
+  #idlest(): Thread<Job, Result> | undefined {
+    return this.#threads.reduce<Thread<Job, Result> | undefined>(
+      (least, one) => (!one.serves || (least !== undefined && least.load <= one.load) ? least : one),
       undefined,
     );
-    if (thread === undefined || thread.load >= BUSY_JOBS) thread = this.#begin() ?? thread;
-    return thread === undefined ? this.#doHere(job) : thread.run(job);
   }
 
   /** Begins all, for jobs that are to come: while they begin, this thread does other things. */
   begin(): void {
-    while (this.#begin() !== undefined);
+    while (this.#begin());
   }
 
-  #begin(): Thread<Job, Result> | undefined {
-    if (this.#threads.length >= this.#most) return undefined;
+  /** @returns false if there are as many as there can be */
+  #begin(): boolean {
+    if (this.#threads.length >= this.#most) return false;
+    this.#doneHere = 0;
     try {
-      const thread = new Thread<Job, Result>(this.#module, (left) => {
+      const thread = new Thread<Job, Result>(this.#module, () => {
         this.#threads = this.#threads.filter((one) => one !== thread);
-        if (left.length > 0) this.#most = this.#threads.length;
-        for (const { job, resolve } of left) resolve(this.#doHere(job));
+        if (!thread.serves) this.#most = this.#threads.length;
       });
       this.#threads.push(thread);
-      return thread;
+      return true;
     } catch {
       this.#most = this.#threads.length;
-      return undefined;
+      return false;
     }
   }
 
   /** As a thread does it: what it throws is a rejection. */
   async #doHere(job: Job): Promise<Result> {
+    this.#doneHere++;
     return await Promise.resolve(this.#work(job));
   }
 
@@ -96,25 +105,24 @@ export class Threads<Job, Result> implements Disposable {
 
 class Thread<Job, Result> {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending<Job, Result>>();
+  readonly #pending = new Map<number, Pending<Result>>();
+  /** Its one number is set by `serveJobs`: an event would be seen only once this thread has nothing to do. */
+  readonly #serving = new Int32Array(new SharedArrayBuffer(4));
   #number = 0;
-  #hasBegun = false;
 
-  /** @param onGone gets the jobs of one that never began */
-  constructor(module: string, onGone: (left: readonly Pending<Job, Result>[]) => void) {
-    this.#worker = workerOf(module);
+  constructor(module: string, onGone: () => void) {
+    this.#worker = workerOf(module, this.#serving);
     this.#worker.unref();
     this.#worker.on("message", (answer: Answer<Result>) => this.#settle(answer));
-    this.#worker.on("online", () => (this.#hasBegun = true));
-    this.#worker.on("error", (error) => {
-      if (this.#hasBegun) this.#lose(error);
-    });
+    this.#worker.on("error", (error) => this.#lose(error));
     this.#worker.on("exit", () => {
-      const left = this.#hasBegun ? [] : [...this.#pending.values()];
-      if (!this.#hasBegun) this.#pending.clear();
-      onGone(left);
+      onGone();
       this.#lose(new Error(`a thread of ${module} ended`));
     });
+  }
+
+  get serves(): boolean {
+    return Atomics.load(this.#serving, 0) === 1;
   }
 
   get load(): number {
@@ -125,7 +133,7 @@ class Thread<Job, Result> {
     return new Promise((resolve, reject) => {
       if (this.#pending.size === 0) this.#worker.ref();
       const number = this.#number++;
-      this.#pending.set(number, { job, resolve, reject });
+      this.#pending.set(number, { resolve, reject });
       this.#worker.postMessage({ number, job } satisfies Message<Job>);
     });
   }
@@ -162,6 +170,7 @@ export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
     }
     parentPort?.postMessage(answer);
   });
+  Atomics.store(workerData as Int32Array, 0, 1);
 }
 
 /**
@@ -169,11 +178,11 @@ export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
  *
  * In the sources themselves a thread needs tsx's loader, which Node 20 gives to the main thread alone.
  */
-function workerOf(module: string): Worker {
+function workerOf(module: string, serving: Int32Array): Worker {
   const isSource = import.meta.url.endsWith(".ts");
   const url = new URL(`../${module}${isSource ? ".ts" : ".js"}`, import.meta.url);
-  if (!isSource) return new Worker(url);
+  if (!isSource) return new Worker(url, { workerData: serving });
   const tsx = import.meta.resolve("tsx/esm/api");
   const load = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
-  return new Worker(load, { eval: true });
+  return new Worker(load, { eval: true, workerData: serving });
 }
