@@ -102,6 +102,7 @@ function whiskers(ranges: readonly { readonly least: number; readonly most: numb
   return {
     type: "custom",
     silent: true,
+    z: 3,
     data: ranges.flatMap(({ least, most }, i) => (least === most ? [] : [[least, i, most]])),
     renderItem: (_params, api) => {
       const [x1 = 0, y = 0] = api.coord([api.value(0), api.value(1)]);

@@ -49,7 +49,7 @@ export function plot(record: Omit<BenchRecord, "reports">, { title, figures }: R
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  return `${withoutCounters(svg)}\n`;
+  return `${plain(svg)}\n`;
 }
 
 /** Figures that stand alone in their panels are put into one, where they follow each other. */
@@ -69,11 +69,14 @@ function origin({ commit, date, machine, node }: Omit<BenchRecord, "reports">): 
   return `commit ${commit}, ${date.slice(0, 10)}, ${machine.cores} × ${machine.cpu}, Node ${node.slice(1)}`;
 }
 
-/** ECharts numbers what refers to each other through all charts of a process. */
-function withoutCounters(svg: string): string {
+/** What is of use to scripts is left out, which counts on through all charts of a process where it refers to other things. */
+function plain(svg: string): string {
   const names = new Map<string, string>();
-  return svg.replace(/\bzr\d+-[\w-]+/g, (name) => {
-    if (!names.has(name)) names.set(name, `z${names.size}`);
-    return names.get(name) ?? name;
-  });
+  return svg
+    .replace(/ ecmeta_\w+="[^"]*"| class="[^"]*"/g, "")
+    .replace(/<style[\s\S]*?<\/style>\n?/g, "")
+    .replace(/\bzr\d+-[\w-]+/g, (name) => {
+      if (!names.has(name)) names.set(name, `z${names.size}`);
+      return names.get(name) ?? name;
+    });
 }
