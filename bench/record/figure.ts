@@ -75,7 +75,9 @@ export function baseOf(figure: Figure, panel: readonly Figure[]): Figure | undef
 /** Three digits of a number, or all before its point: "0.0123", "4.50", "12 300". */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return String(value);
-  const decimals = value === 0 ? 0 : Math.min(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))), 9);
+  // Rounded before: 0.9999 has two places after its point then, as 1 has.
+  const magnitude = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(3)))));
+  const decimals = value === 0 ? 0 : Math.min(Math.max(0, 2 - magnitude), 9);
   const [whole = "", ...part] = value.toFixed(decimals).split(".");
   return [whole.replace(/\B(?=(\d{3})+$)/g, " "), ...part].join(".");
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isWorse, warnings } from "../../bench/record/compare.ts";
-import { isRate } from "../../bench/record/figure.ts";
+import { digits, isRate } from "../../bench/record/figure.ts";
 import type { Figure, Unit } from "../../bench/record/figure.ts";
 import { plot } from "../../bench/record/plot.ts";
 import type { BenchRecord } from "../../bench/record/record.ts";
@@ -61,6 +61,11 @@ test("comparison: figures that are gone are named; times of another machine are 
     lines.map((line) => line.split(":")[0]),
     ["the last record is of another machine (a processor)", "regression"],
   );
+});
+
+test("digits: three, whatever the size of a number", () => {
+  const written = [0, 0.9999, 99.96, 4.5, 0.0001234, 12_345, -1.5].map(digits);
+  assert.deepEqual(written, ["0", "1.00", "100", "4.50", "0.000123", "12 345", "-1.50"]);
 });
 
 test("plot: the same figures give the same bytes, whatever was drawn before", () => {
