@@ -1,7 +1,7 @@
 import { readdirSync, statfsSync } from "node:fs";
 import { resolve } from "node:path";
 import { roomAt, StoreError } from "../errors.ts";
-import { asReadError, openDatabase, systemFailure } from "./database.ts";
+import { asReadError, openDatabase, systemFailure, writeBatch } from "./database.ts";
 import type { Database, IteratorOptions, Operation } from "./database.ts";
 import { asError, asWritingError, look, MAKE_ROOM, openOrLook } from "./look.ts";
 import { writeLeft } from "./intact.ts";
@@ -146,10 +146,12 @@ export class Kv implements AsyncDisposable {
 
   async *#batches<Key>(range: Range & Partial<IteratorOptions>): AsyncGenerator<readonly Row<Key>[]> {
     const iterator = this.#db.iterator<Key>({ ...range, highWaterMarkBytes: READ_AHEAD_BYTES });
+    // One step ahead: LevelDB reads in a thread of its own.
+    let next = iterator.nextv(ROWS_AT_ONCE);
     try {
-      while (true) {
-        const rows = await iterator.nextv(ROWS_AT_ONCE);
-        if (rows.length === 0) return;
+      for (let rows = await next; rows.length > 0; rows = await next) {
+        next = iterator.nextv(ROWS_AT_ONCE);
+        next.catch(() => undefined);
         yield rows;
       }
     } catch (error) {
@@ -173,7 +175,7 @@ export class Kv implements AsyncDisposable {
     this.#writes++;
     this.#writing++;
     try {
-      await this.#filling(this.#db.batch(operations, { sync }));
+      await this.#filling(writeBatch(this.#db, operations, sync));
       // Another one failed meanwhile, and this one lies behind it.
       if (this.#isTorn) await this.#mend();
     } catch (error) {
@@ -310,7 +312,7 @@ export class Kv implements AsyncDisposable {
     const failures = this.#failures;
     const log = this.#lastLog();
     await this.#filling(this.#db.compactRange(EMPTY_KEY, EMPTY_KEY));
-    await this.#filling(this.#db.batch([{ type: "del", key: this.#nobodysKey() }], { sync: false }));
+    await this.#filling(writeBatch(this.#db, [{ type: "del", key: this.#nobodysKey() }], false));
     if (this.#lastLog() === log) {
       this.#requireRoom();
       throw Object.assign(new Error(`IO error: no log after ${log}`), { code: "LEVEL_IO_ERROR" });
@@ -324,7 +326,7 @@ export class Kv implements AsyncDisposable {
     await this.requireWritable();
     await this.#filling(this.#db.compactRange(gte, lt));
     // Whether that worked it does not tell.
-    await this.#filling(this.#db.batch([{ type: "del", key: this.#nobodysKey() }], { sync: false }));
+    await this.#filling(writeBatch(this.#db, [{ type: "del", key: this.#nobodysKey() }], false));
   }
 
   async #filling(work: Promise<void>): Promise<void> {
