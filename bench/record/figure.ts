@@ -91,7 +91,7 @@ export function shortDigits(value: number): string {
 /** With its unit, in one that keeps it short: 0.0041 s are 4.10 ms. */
 export function quantity(value: number, unit: Unit, write: typeof digits = digits): string {
   const [scaled, name] = scale(value, unit);
-  if (unit === "count") return shortDigits(scaled);
+  if (value === 0 || unit === "count") return shortDigits(scaled);
   return `${name === "bytes" ? shortDigits(scaled) : write(scaled)} ${name}`;
 }
 

@@ -49,6 +49,7 @@ export function bars(figures: readonly Figure[], top: number): Panel {
             fontSize: 10,
             formatter: (value) => quantity(value, unit, shortDigits),
             hideOverlap: true,
+            showMaxLabel: false,
           },
           splitLine: { lineStyle: { color: RULE } },
         }
