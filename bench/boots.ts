@@ -22,6 +22,7 @@ delta0(store, ["clone", "base", "--count", String(IN_ALL), "--prefix", PREFIX]);
 const names = Array.from({ length: IN_ALL }, (_, i) => `${PREFIX}${i + 1}`);
 makePlain();
 
+// The record has its version.
 hasPeer("lxc-start");
 await sideBySide();
 await all();

@@ -26,6 +26,7 @@ delta0(store, ["export", "--for-start", "base"]);
 const cloned = delta0(store, ["clone", "base", "--count", String(IN_ALL), "--prefix", PREFIX, ...SLEEP]);
 const names = Array.from({ length: IN_ALL }, (_, i) => `${PREFIX}${i + 1}`);
 
+// The record has its version.
 hasPeer("lxc-start");
 await starts();
 await stops();

@@ -62,7 +62,9 @@ export function currentCommit(): string {
   };
   const commit = git("rev-parse", "--short", "HEAD");
   if (commit === undefined) return "unknown";
-  return git("status", "--porcelain", "--", ".", `:!${FOLDER}`) === "" ? commit : `${commit}-dirty`;
+  // node_modules: a link to another checkout's is not ignored.
+  const changed = git("status", "--porcelain", "--", ".", `:!${FOLDER}`, ":!node_modules");
+  return changed === "" ? commit : `${commit}-dirty`;
 }
 
 /** @returns undefined if there is none of this bench yet */
