@@ -122,19 +122,22 @@ export class Store implements AsyncDisposable {
       else if (create) prepareDirectory(paths);
       else throw new StoreError("STORE_MISSING", { directory: paths.directory });
       noteOwner(paths, command);
-      const meta = await Kv.open(paths.meta, { create: isNew });
-      owned.push(meta);
-      const chunkValues = await Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
-      owned.push(chunkValues);
+      // Both at once: most of it is waiting for the disk.
+      const opening = [
+        Kv.open(paths.meta, { create: isNew }),
+        Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES }),
+      ] as const;
+      for (const opened of await Promise.allSettled(opening))
+        if (opened.status === "fulfilled") owned.push(opened.value);
+      const [meta, chunkValues] = await Promise.all(opening);
       if (isNew) {
         await meta.barrier();
         await chunkValues.barrier();
         writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
         rmSync(paths.initialising);
       }
-      const refs = await Refs.open(meta);
-      const databases = { meta, chunks: chunkValues };
-      const store = new Store(paths, databases, await ChunkStore.open(chunkValues, meta), refs, owned);
+      const [refs, chunks] = await Promise.all([Refs.open(meta), ChunkStore.open(chunkValues, meta)]);
+      const store = new Store(paths, { meta, chunks: chunkValues }, chunks, refs, owned);
       if (!isStoreError(store.refusal, "NOT_PERMITTED")) store.#tidy(onWarning);
       await store.#openUppers(onWarning);
       return store;

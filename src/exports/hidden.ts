@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
+import { randomBytes } from "../sys/random.ts";
 
 /** Beside the exports: a directory that its owner may not write to can be renamed, but not moved to another parent. */
 const HIDDEN = ".";

@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncPath } from "../sys/durable.ts";
+import { randomBytes } from "../sys/random.ts";
 
 /** What is on its way into being in a directory of the user's. */
 export interface Unfinished extends Disposable {

@@ -45,11 +45,13 @@ function crc32c(bytes: Uint8Array): number {
 const POLYNOMIAL = 0x82f63b78;
 const MASK_DELTA = 0xa282ead8;
 
-const T0 = Int32Array.from({ length: 256 }, (_, byte) => {
+// By loops: each command begins with them, and has none of it compiled yet.
+const T0 = new Int32Array(256);
+for (let byte = 0; byte < 256; byte++) {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
-  return crc;
-});
+  T0[byte] = crc;
+}
 const T1 = oneByteOn(T0);
 const T2 = oneByteOn(T1);
 const T3 = oneByteOn(T2);
@@ -59,5 +61,7 @@ const T6 = oneByteOn(T5);
 const T7 = oneByteOn(T6);
 
 function oneByteOn(table: Int32Array): Int32Array {
-  return table.map((crc) => (crc >>> 8) ^ T0[crc & 0xff]!);
+  const next = new Int32Array(256);
+  for (let byte = 0; byte < 256; byte++) next[byte] = (table[byte]! >>> 8) ^ T0[table[byte]! & 0xff]!;
+  return next;
 }

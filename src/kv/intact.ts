@@ -42,7 +42,7 @@ export function requireIntact(directory: string): void {
     if (badAt !== undefined && !(isTorn && mayBeTorn)) throw invalid(name, `is damaged at byte ${badAt}`);
     return records;
   };
-  const { log: firstLog = 0 } = versionIn(records(manifestName));
+  const { log: firstLog = 0 } = versionIn(records(manifestName), "numbers");
   if (firstLog === 0) return;
   const logs = readdirSync(directory).filter((name) => /^[0-9]+\.log$/.test(name));
   if (!logs.some((name) => Number.parseInt(name) === firstLog))

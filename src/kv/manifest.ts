@@ -11,7 +11,7 @@ import { versionIn } from "./version.ts";
  */
 export function nextFileNumber(directory: string): number {
   const current = readFileSync(`${directory}/CURRENT`, "latin1").trim();
-  const { nextFile } = versionIn(readLog(readFileSync(`${directory}/${current}`)).records);
+  const { nextFile } = versionIn(readLog(readFileSync(`${directory}/${current}`)).records, "numbers");
   if (nextFile !== undefined) return nextFile;
   throw new StoreError("FORMAT_INVALID", { record: `${directory}/${current}`, reason: "it names no files" });
 }

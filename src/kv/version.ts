@@ -12,8 +12,11 @@ export interface Version {
   readonly tables: ReadonlyMap<number, number>;
 }
 
-/** @param edits the records of a MANIFEST */
-export function versionIn(edits: Iterable<Uint8Array>): Version {
+/**
+ * @param edits the records of a MANIFEST
+ * @param parts `numbers`: without the tables, of which there may be thousands, and each edit has them behind all else
+ */
+export function versionIn(edits: Iterable<Uint8Array>, parts: "all" | "numbers" = "all"): Version {
   const tables = new Map<number, number>();
   let log: number | undefined;
   let nextFile: number | undefined;
@@ -32,7 +35,8 @@ export function versionIn(edits: Iterable<Uint8Array>): Version {
       else if (tag === TAG.compactPointer) {
         fields.next();
         skipText();
-      } else if (tag === TAG.deletedFile) {
+      } else if (parts === "numbers") break;
+      else if (tag === TAG.deletedFile) {
         fields.next();
         tables.delete(fields.next());
       } else if (tag === TAG.newFile) {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { errnoOf, StoreError } from "../errors.ts";
 import type { IdMap } from "../model/id-map.ts";
+import { compareNumerically } from "../model/numeric-order.ts";
 import { isDirectory } from "../sys/is-directory.ts";
 import { type ConfigFile, getValue, getValues, readConfig } from "./config-file.ts";
 import { idMapOf } from "./id-map-config.ts";
@@ -138,10 +139,8 @@ function snapshotsIn(lxcPath: string, name: string): AdoptableSnapshot[] {
       found.set(snapshot, readSnapshot(snapshot, directory, config, `-P ${lxcPath} -n ${name}`));
     }
   }
-  return [...found.values()].sort((a, b) => BY_NUMBER.compare(a.snapshot, b.snapshot));
+  return [...found.values()].sort((a, b) => compareNumerically(a.snapshot, b.snapshot));
 }
-
-const BY_NUMBER = new Intl.Collator("en", { numeric: true });
 
 function readSnapshot(snapshot: string, directory: string, config: ConfigFile, of: string): AdoptableSnapshot {
   try {

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { byteStringOf } from "../model/name.ts";
+import { randomBytes } from "../sys/random.ts";
 import { type ConfigFile, getValue, removeSettings, replaceInValues, settingsOf, setValue } from "./config-file.ts";
 import type { Identity } from "./identity.ts";
 import { formatRootfsPath, parseRootfsPath } from "./rootfs-path.ts";

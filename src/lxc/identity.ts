@@ -84,6 +84,7 @@ const NODE_CURVES: Readonly<Record<EcdsaCurve, string>> = { nistp256: "P-256", n
 const RSA_BITS = { least: 2048, most: 4096 } as const;
 
 async function generate(kind: SshKeyKind): Promise<KeyObject> {
+  const generatePair = promisify(generateKeyPair);
   switch (kind.type) {
     case "ed25519":
       return (await generatePair("ed25519")).privateKey;
@@ -95,8 +96,6 @@ async function generate(kind: SshKeyKind): Promise<KeyObject> {
     }
   }
 }
-
-const generatePair = promisify(generateKeyPair);
 
 function firstLabel(name: string): string {
   return name.split(".", 1)[0] ?? "";

@@ -1,10 +1,10 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { errnoOf, isStoreError, StoreError } from "../errors.ts";
 import { DirectoryHandle } from "../sys/directory-handle.ts";
 import { syncFilesystem, syncPath } from "../sys/durable.ts";
 import { makeDirectories } from "../sys/make-directories.ts";
+import { randomBytes } from "../sys/random.ts";
 import { renamedConfig } from "./clone-config.ts";
 import { type ConfigFile, readConfig, writeConfig } from "./config-file.ts";
 import { exists, moved } from "./move.ts";

@@ -1,6 +1,7 @@
 import type { ContainerRef, Layer, LayerRef, Ref } from "../containers/records.ts";
 import { StoreError } from "../errors.ts";
 import type { Digest } from "../model/digest.ts";
+import { compareNumerically } from "../model/numeric-order.ts";
 import type { Store } from "../store.ts";
 
 /** A snapshot as its name has it: `CONTAINER@SNAPSHOT`. Names that users give layers and containers have no "@". */
@@ -34,10 +35,8 @@ export async function snapshotsOf(
 }
 
 export function compareSnapshots(a: string, b: string): number {
-  return IN_PEOPLES_ORDER.compare(a, b) || (a < b ? -1 : 1);
+  return compareNumerically(a, b) || (a < b ? -1 : 1);
 }
-
-const IN_PEOPLES_ORDER = new Intl.Collator("en", { numeric: true });
 
 /** The container that a ref is a snapshot of, if that is still there. */
 export function snapshotOwner(store: Store, name: string): { name: string; ref: ContainerRef } | undefined {

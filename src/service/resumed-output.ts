@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Hash } from "node:crypto";
 import { StoreError } from "../errors.ts";
 
 /**
@@ -7,10 +8,10 @@ import { StoreError } from "../errors.ts";
  */
 export class ResumedOutput {
   readonly #give: (bytes: Uint8Array) => Promise<void>;
-  readonly #given = createHash("sha256");
+  #given: Hash | undefined;
   #givenBytes = 0;
   /** What comes again, up to where the first round ended. */
-  #again = createHash("sha256");
+  #again: Hash | undefined;
   #againBytes = 0;
 
   constructor(give: (bytes: Uint8Array) => Promise<void>) {
@@ -18,7 +19,7 @@ export class ResumedOutput {
   }
 
   restart(): void {
-    this.#again = createHash("sha256");
+    this.#again = undefined;
     this.#againBytes = 0;
   }
 
@@ -27,18 +28,18 @@ export class ResumedOutput {
     const known = bytes.subarray(0, Math.max(0, this.#givenBytes - this.#againBytes));
     this.#againBytes += bytes.length;
     if (known.length > 0) {
-      this.#again.update(known);
+      (this.#again ??= createHash("sha256")).update(known);
       if (this.#againBytes >= this.#givenBytes) this.#compare();
     }
     const fresh = bytes.subarray(known.length);
     if (fresh.length === 0) return;
-    this.#given.update(fresh);
+    (this.#given ??= createHash("sha256")).update(fresh);
     this.#givenBytes += fresh.length;
     await this.#give(fresh);
   };
 
   #compare(): void {
-    if (this.#again.copy().digest("hex") === this.#given.copy().digest("hex")) return;
+    if (this.#again?.copy().digest("hex") === this.#given?.copy().digest("hex")) return;
     throw new StoreError("REFUSED", {
       reason: "what was asked for has changed while it was being read",
       hint: "try again: what came is no whole",

@@ -1,13 +1,13 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asStoreError, StoreError } from "../errors.ts";
 import type { OpenOptions } from "../store.ts";
 import { findStore, lockedStore } from "../store-directory.ts";
 import { StorePaths } from "../store-paths.ts";
 import { tryLock } from "../sys/lock.ts";
+import { randomBytes } from "../sys/random.ts";
 import type { Host } from "./host.ts";
 import { visit } from "./guest.ts";
-import { apiOf, stepsOf } from "./operations.ts";
+import { apiOf, loadOperation, stepsOf } from "./operations.ts";
 import type { Api, Caller, OperationName, Steps } from "./operations.ts";
 import { place } from "./place.ts";
 import { ResumedOutput } from "./resumed-output.ts";
@@ -68,7 +68,7 @@ export class Session implements AsyncDisposable {
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
       caller.signal?.throwIfAborted();
       output?.restart();
-      const host = await this.#open(paths);
+      const host = await this.#open(paths, operation);
       if (host !== undefined) {
         onBegin?.();
         if (isRepeated && (await host.hasDone(request))) throw resultLost(caller);
@@ -125,8 +125,8 @@ export class Session implements AsyncDisposable {
   }
 
   /** @returns undefined if another process has it open */
-  async #open(paths: StorePaths): Promise<Host | undefined> {
-    this.#opening ??= this.#tryOpen(paths);
+  async #open(paths: StorePaths, operation: OperationName): Promise<Host | undefined> {
+    this.#opening ??= this.#tryOpen(paths, operation);
     try {
       const host = await this.#opening;
       if (host === undefined) this.#opening = undefined;
@@ -137,12 +137,16 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  async #tryOpen(paths: StorePaths): Promise<Host | undefined> {
+  /** @param operation what is done next */
+  async #tryOpen(paths: StorePaths, operation: OperationName): Promise<Host | undefined> {
     const lock = this.#tryTo(() => tryLock(paths.lock));
     if (lock === undefined) return undefined;
     // Loading the native parts takes longer than all else.
     const [{ Store }, { Host }] = await Promise.all([import("../store.ts"), import("./host.ts")]);
-    return new Host(await Store.open(this.#directory, { ...this.#options, lock }));
+    const opening = Store.open(this.#directory, { ...this.#options, lock });
+    // While the disk is waited for.
+    void loadOperation(operation).catch(() => undefined);
+    return new Host(await opening);
   }
 }
 

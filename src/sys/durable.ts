@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { closeSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { displayHostPath, type HostPath, nodePath } from "./host-path.ts";
 import { checked, libc } from "./libc.ts";
+import { randomBytes } from "./random.ts";
 
 /** Makes a file's bytes, or a directory's names, safe from a power cut. */
 export function syncPath(path: HostPath): void {

@@ -39,6 +39,7 @@ export interface Libc {
   ioctl(fd: number, request: number, argument: Pointer | number): number;
   mount(source: Pointer, target: Pointer, type: Pointer, flags: number, data: Pointer): number;
   umount2(target: Pointer, flags: number): number;
+  getrandom(out: Pointer, size: number, flags: number): number;
 }
 
 // The variadic ones (openat, ioctl, fcntl) take their last argument in a register, as a fixed one, on x86-64, arm64 and riscv64.
@@ -77,6 +78,7 @@ const DECLARATIONS: Readonly<Record<keyof Libc, string>> = {
   ioctl: "int ioctl(int, unsigned long, void *)",
   mount: "int mount(void *, void *, void *, unsigned long, void *)",
   umount2: "int umount2(void *, int)",
+  getrandom: "int64_t getrandom(void *, size_t, uint32_t)",
 };
 
 let loaded: Libc | undefined;
