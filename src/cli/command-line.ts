@@ -8,6 +8,7 @@ import type { Options } from "./options.ts";
 import { Output } from "./output.ts";
 import { parseCommandLine } from "./program.ts";
 import type { Parsed } from "./program.ts";
+import { stderr } from "./streams.ts";
 
 const EXIT_USAGE = 2;
 
@@ -27,7 +28,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (parsed.type === "nothing") {
       if (argv.includes("--json") || argv.includes("--ndjson"))
         throw new StoreError("USAGE", { reason: "no command", hint: "delta0 help lists them" });
-      process.stderr.write(parsed.text);
+      stderr().write(parsed.text);
       return EXIT_USAGE;
     }
     if (parsed.type === "help") {

@@ -2,6 +2,7 @@ import { BrokenPipe, failureText } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { ProgressBar, ProgressLines, ProgressRecords } from "./progress.ts";
 import type { ProgressView } from "./progress.ts";
+import { stderr, stdout } from "./streams.ts";
 import { visible } from "./text.ts";
 
 export interface OutputOptions {
@@ -26,8 +27,6 @@ export class Output {
 
   constructor(options: OutputOptions) {
     this.#options = options;
-    // Without listeners a broken pipe would end the process by an exception. Writes report it by themselves.
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   }
 
   /** A write that waits for its reader gives up when the signal comes. */
@@ -85,15 +84,22 @@ export class Output {
     if (this.#options.verbose) this.#say(stackOf(error));
   }
 
-  /** Where progress goes; undefined if nobody looks. Its disposal takes the bar off the screen. */
+  /** Where progress goes; undefined if nobody looks. */
   progress(): ProgressView | undefined {
     const { format, quiet } = this.#options;
     if (format === "json" || (quiet && format === "human")) return undefined;
-    if (format === "ndjson")
-      this.#progress = new ProgressRecords((record) => void this.#line(record).catch(() => undefined));
-    else if (process.stderr.isTTY && process.env["TERM"] !== "dumb") this.#progress = new ProgressBar(process.stderr);
-    else this.#progress = new ProgressLines((line) => this.#say(line));
-    return this.#progress;
+    const began = performance.now();
+    return {
+      update: (progress) => (this.#progress ??= this.#newProgress(began)).update(progress),
+      clear: () => this.#progress?.clear(),
+    };
+  }
+
+  #newProgress(began: number): ProgressView {
+    if (this.#options.format === "ndjson")
+      return new ProgressRecords((record) => void this.#line(record).catch(() => undefined));
+    if (stderr().isTTY && process.env["TERM"] !== "dumb") return new ProgressBar(process.stderr, began);
+    return new ProgressLines((line) => this.#say(line), began);
   }
 
   paint(text: string, color: Color): string {
@@ -127,7 +133,7 @@ export class Output {
 
   #say(line: string): void {
     this.#progress?.clear();
-    process.stderr.write(`${line}\n`);
+    stderr().write(`${line}\n`);
   }
 
   #write(bytes: string | Uint8Array): Promise<void> {
@@ -136,7 +142,7 @@ export class Output {
     return new Promise((resolve, reject) => {
       const give = (): void => reject(signal?.reason as Error);
       signal?.addEventListener("abort", give, { once: true });
-      process.stdout.write(bytes, (error) => {
+      stdout().write(bytes, (error) => {
         signal?.removeEventListener("abort", give);
         if (!error) resolve();
         else if ("code" in error && error.code === "EPIPE") reject(new BrokenPipe("", { cause: error }));

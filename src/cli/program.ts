@@ -87,7 +87,7 @@ const GROUPS: Readonly<Record<string, string>> = {
 };
 
 function nameOf({ args, nameAt = 0 }: Command): string {
-  return (args[nameAt] ?? "").replace(/[[\]…]/g, "");
+  return (args[nameAt] ?? "").replace(/[[\]\u2026]/g, "");
 }
 
 function addOptions(command: Commander, options: readonly Option[]): void {
@@ -128,7 +128,7 @@ function allArgs(command: Command, given: readonly string[], name: string | unde
   const all = [...given];
   const missing = (): StoreError =>
     new StoreError("USAGE", {
-      reason: `missing ${(args[all.length] ?? "").replace(/[[\]…]/g, "")}`,
+      reason: `missing ${(args[all.length] ?? "").replace(/[[\]\u2026]/g, "")}`,
       hint: callOf(command),
     });
   if (name !== undefined && nameAt !== undefined) {

@@ -17,12 +17,14 @@ const RECORD_INTERVAL_MS = 500;
 /** One line of a terminal, drawn over and over. */
 export class ProgressBar implements ProgressView {
   readonly #terminal: WriteStream;
-  readonly #began = performance.now();
+  readonly #began: number;
   readonly #due = rateLimit(BAR_INTERVAL_MS);
   #drawn = false;
 
-  constructor(terminal: WriteStream) {
+  /** @param began when what it shows did, in ms since this process did */
+  constructor(terminal: WriteStream, began: number) {
     this.#terminal = terminal;
+    this.#began = began;
   }
 
   update(progress: Progress): void {
@@ -43,11 +45,14 @@ export class ProgressBar implements ProgressView {
 /** A plain line now and then: in a log, a short operation leaves none. */
 export class ProgressLines implements ProgressView {
   readonly #say: (line: string) => void;
-  readonly #began = performance.now();
-  readonly #due = rateLimit(LINE_INTERVAL_MS, performance.now());
+  readonly #began: number;
+  readonly #due: () => boolean;
 
-  constructor(say: (line: string) => void) {
+  /** @param began as for `ProgressBar` */
+  constructor(say: (line: string) => void, began: number) {
     this.#say = say;
+    this.#began = began;
+    this.#due = rateLimit(LINE_INTERVAL_MS, began);
   }
 
   update(progress: Progress): void {

@@ -11,6 +11,7 @@ import { parseLabels } from "../options.ts";
 import type { Option, Options } from "../options.ts";
 import type { Output } from "../output.ts";
 import { stepsFor } from "../session.ts";
+import { stderr } from "../streams.ts";
 import { visible } from "../text.ts";
 
 const JOBS_OPTION: Option = { flags: "-j, --jobs <N>", description: "how many at a time (default: one per CPU)" };
@@ -200,7 +201,7 @@ class Lines {
 
   #write(name: string, stream: string, line: string): void {
     const bytes = Buffer.from(`${name}: ${line}\n`, "latin1");
-    if (stream === "stderr") process.stderr.write(bytes);
+    if (stream === "stderr") stderr().write(bytes);
     // A reader who has enough of it is no reason to end what runs in containers.
     else void this.#output.bytes(bytes).catch(() => undefined);
   }
