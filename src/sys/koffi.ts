@@ -3,9 +3,19 @@ import type * as Koffi from "koffi";
 
 let loaded: typeof Koffi | undefined;
 
-/** The FFI library. Loaded at its first use: it takes 20 ms, and `delta0 --version` needs none of it. */
+/** The FFI library. Loaded at its first use: `delta0 --version` needs none of it. */
 export function koffi(): typeof Koffi {
-  return (loaded ??= createRequire(import.meta.url)("koffi") as typeof Koffi);
+  return (loaded ??= load(createRequire(import.meta.url)));
+}
+
+/** On most hosts without the package's own way to find out which binary it is: that takes 5 ms, the binary 2. */
+function load(require: NodeJS.Require): typeof Koffi {
+  const { arch } = process;
+  try {
+    return require(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`) as typeof Koffi;
+  } catch {
+    return require("koffi") as typeof Koffi;
+  }
 }
 
 /** Memory for C: bytes, whose owner keeps them alive and unmoved during the call, or an address from `FixedMemory`. */
