@@ -112,8 +112,11 @@ class Thread<Job, Result> {
 
   constructor(module: string, onGone: () => void) {
     this.#worker = workerOf(module, this.#serving);
-    this.#worker.unref();
-    this.#worker.on("message", (answer: Answer<Result>) => this.#settle(answer));
+    // A process that ends while a thread begins may wait for it forever.
+    this.#worker.on("message", (answer: Answer<Result> | typeof SERVES) => {
+      if (answer !== SERVES) this.#settle(answer);
+      else if (this.#pending.size === 0) this.#worker.unref();
+    });
     this.#worker.on("error", (error) => this.#lose(error));
     this.#worker.on("exit", () => {
       onGone();
@@ -158,6 +161,8 @@ class Thread<Job, Result> {
 
 /** Jobs of a thread that are enough to begin another. */
 const BUSY_JOBS = 2;
+/** The first message of a thread. */
+const SERVES = "serves";
 
 /** Does in this thread what `Threads.run` asks for. Called once by the module of the thread. */
 export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
@@ -171,6 +176,7 @@ export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
     parentPort?.postMessage(answer);
   });
   Atomics.store(workerData as Int32Array, 0, 1);
+  parentPort?.postMessage(SERVES);
 }
 
 /**
