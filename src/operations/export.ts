@@ -31,6 +31,8 @@ export interface ExportParams {
   readonly asUser?: boolean;
   /** Reads the directory back and compares, unless something was lost or left out. What does not compare stays. */
   readonly verify?: boolean;
+  /** For what is thrown away: does not wait until a directory or tar is safe from a power cut. */
+  readonly noSync?: boolean;
   /** The id map whose ids it gets, as `parseIdMap` takes it. Default: ids are as they are inside. */
   readonly idMap?: readonly string[];
 }
@@ -48,13 +50,15 @@ export interface Exported {
   readonly verified: boolean;
 }
 
-/** Writes a tree out. A target file or directory is in place only once it is complete and safe from a power cut. */
+/** Writes a tree out. A target file or directory is in place only once it is complete and, unless `noSync`, safe from a power cut. */
 export async function exportTree(context: Context, params: ExportParams): Promise<Exported> {
   using _operation = context.store.begin();
   const { ref, target, verify = false } = params;
   const idMap = params.idMap === undefined || params.idMap.length === 0 ? null : parseIdMap(params.idMap);
   if (verify && (target === "-" || target.endsWith(".tar") || target.startsWith("oci:")))
     throw new StoreError("USAGE", { reason: "a tar is not read back", hint: "verify goes with a directory" });
+  if (params.noSync === true && target.startsWith("oci:"))
+    throw new StoreError("USAGE", { reason: "an image is always synced", hint: "leave --no-sync out" });
   const found = await settledRef(context, ref);
   const { tree: digest } = found;
   const tree = context.store.trees.tree(digest);
@@ -88,7 +92,7 @@ async function write(
       hint: `delta0 export ${params.ref} - | zstd > ${target}`,
     });
   return target.endsWith(".tar")
-    ? writeTarFile(context, tree, idMap, target)
+    ? writeTarFile(context, tree, idMap, params)
     : writeTarget(context, tree, idMap, params);
 }
 
@@ -96,7 +100,7 @@ function writeTarget(
   context: Context,
   tree: Tree,
   idMap: IdMap | null,
-  { target, asUser = false }: ExportParams,
+  { target, asUser = false, noSync = false }: ExportParams,
 ): Promise<Written> {
   const { store } = context;
   return makeInPlace(store, target, "directory", async (path) => {
@@ -104,7 +108,7 @@ function writeTarget(
     const changes = diffTrees(store.trees, undefined, tree);
     const written = await writeDirectory(path, changes, store.content, { asUser, idMap, ...progressOf(context, tree) });
     // By its parent: the tree's root may be a directory that its owner cannot read.
-    syncFilesystem(dirname(path));
+    if (!noSync) syncFilesystem(dirname(path));
     return written;
   });
 }
@@ -116,7 +120,12 @@ function createdOf({ store }: Context, found: Resolved): string {
   return ref?.captured ?? ref?.created ?? "1970-01-01T00:00:00Z";
 }
 
-function writeTarFile(context: Context, tree: Tree, idMap: IdMap | null, target: string): Promise<Written> {
+function writeTarFile(
+  context: Context,
+  tree: Tree,
+  idMap: IdMap | null,
+  { target, noSync = false }: ExportParams,
+): Promise<Written> {
   const { trees } = context.store;
   return makeInPlace(context.store, target, "file", async (path) => {
     requireRoomFor(dirname(path), tree.root.listing, () => neededForTar(diffTrees(trees, undefined, tree)));
@@ -124,7 +133,7 @@ function writeTarFile(context: Context, tree: Tree, idMap: IdMap | null, target:
     const written = await writeTar(context, tree, idMap, async (bytes) => {
       for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
     });
-    await file.sync();
+    if (!noSync) await file.sync();
     return written;
   });
 }

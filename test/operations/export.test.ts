@@ -49,6 +49,22 @@ test("export: a directory is as the source was, new, or in the place of an empty
   assertNothingHalfMade(at, out, at.path);
 });
 
+test("export --no-sync: as without it; an image takes it not", async () => {
+  await using at = await hostWithLayer();
+  const params = (target: string): ExportParams => ({ ref: "base", target: `${at.path}/${target}` });
+  await exportTree(at.context, { ...params("out"), noSync: true });
+  assert.deepEqual(await compareManifests(at.source, `${at.path}/out`), []);
+  for (const [target, noSync] of [
+    ["a.tar", true],
+    ["b.tar", false],
+  ] as const)
+    await exportTree(at.context, { ...params(target), noSync });
+  assert.deepEqual(await readFile(`${at.path}/a.tar`), await readFile(`${at.path}/b.tar`));
+  const image = exportTree(at.context, { ref: "base", target: `oci:${at.path}/image`, noSync: true });
+  await assert.rejects(image, { code: "USAGE" });
+  assertNothingHalfMade(at, at.path);
+});
+
 test("export: what is in the way, or would be, is found before anything is written", async () => {
   await using at = await hostWithLayer();
   const out = `${at.path}/out`;

@@ -17,6 +17,10 @@ export const exportCommands: readonly Command[] = [
       { flags: "--as-user", description: "leave out what this user may not make: owners, devices, privileged xattrs" },
       idMapOption("that it gets"),
       { flags: "--verify", description: "read the directory back and compare" },
+      {
+        flags: "--no-sync",
+        description: "do not wait for the disk: after a power cut what was written may be incomplete",
+      },
       { flags: "--for-start", description: "without TARGET: make the shared export that containers of it stand on" },
     ],
     long: true,
@@ -89,6 +93,7 @@ async function exportRef(call: Call): Promise<number> {
     target: absolutePath(given),
     asUser: options.flag("asUser"),
     verify: options.flag("verify"),
+    noSync: options.refused("sync"),
     ...idMapOf(options),
   };
   const began = performance.now();
