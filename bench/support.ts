@@ -92,6 +92,8 @@ export interface ReportMessage {
  * program's file. A program may call it several times, with a title each; nothing is recorded unless it then ends well.
  */
 export async function report(title: string, figures: readonly Figure[], notes: readonly string[] = []): Promise<void> {
+  const unmeasured = figures.find(({ samples }) => samples.length === 0 || !samples.every(Number.isFinite));
+  if (unmeasured !== undefined) throw new Error(`no figure: ${JSON.stringify(unmeasured)}`);
   process.stdout.write(`\n${title}\n${table(figures)}${notes.map((note) => `  ${note}\n`).join("")}`);
   const message: ReportMessage = {
     report: { title, figures, notes },

@@ -11,7 +11,7 @@ import { table } from "../../bench/record/table.ts";
 const UNITS: readonly Unit[] = ["s", "ms", "µs", "MB", "MB/s", "/s", "bytes", "ratio", "count"];
 
 const samples = (): fc.Arbitrary<number[]> =>
-  fc.array(fc.double({ min: 1e-6, max: 1e9 }), { minLength: 1, maxLength: 15 });
+  fc.array(fc.double({ min: 1e-6, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 15 });
 const figures = (): fc.Arbitrary<Figure[]> =>
   fc.uniqueArray(
     fc.record({
