@@ -388,11 +388,16 @@ export class ChunkStore implements Chunks {
     const bytes = this.#unindexedBytes;
     if (entries.length === 0) return false;
     await this.#values.barrier();
-    const operations = entries.map(([digest, place]): Operation => {
-      return { type: "put", key: digestKey("chunk", digest), value: encodePlace(place) };
-    });
+    // One write of all would be in memory thrice. The ledger comes last: after a crash in between, values that are not all indexed are
+    // suspects.
+    for (let next = 0; next < entries.length; next += WRITE_ENTRIES)
+      await this.#meta.write(
+        entries.slice(next, next + WRITE_ENTRIES).map(([digest, place]): Operation => {
+          return { type: "put", key: digestKey("chunk", digest), value: encodePlace(place) };
+        }),
+      );
     const ids = new Set(entries.map(([, { id }]) => id));
-    await this.#meta.write([...operations, this.#ledger.settle(ids, this.#nextId)]);
+    await this.#meta.write([this.#ledger.settle(ids, this.#nextId)]);
     for (const [digest, place] of entries) if (this.#unindexed.get(digest) === place) this.#unindexed.delete(digest);
     this.#unindexedBytes -= bytes;
     return true;
@@ -483,7 +488,9 @@ const VALUE_BYTES = 128 * 1024;
 /** Values between two barriers. A crash loses them: they are garbage without index entries. */
 const BATCH_BYTES = 256 << 20;
 /** Each takes 500 bytes of memory until it is indexed. */
-const BATCH_CHUNKS = 1 << 16;
+const BATCH_CHUNKS = 1 << 14;
+/** Index entries that are written at once. */
+const WRITE_ENTRIES = 4096;
 /** A slab's chunks as they are, and rows for the most that it takes. */
 const VALUES_ROOM_BYTES = (1 << 20) + (128 << 10);
 /** Of 1 MiB, and as much for frames. */
