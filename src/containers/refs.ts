@@ -2,8 +2,8 @@ import type { SweepOptions, Swept } from "../chunks/node-store.ts";
 import { StoreError } from "../errors.ts";
 import { digestOf } from "../format/blake3.ts";
 import { digestKey, historyKey, idOfKey, kindRange, nameKey, namePrefixRange } from "../format/keys.ts";
-import { pack, unpack } from "../format/packing.ts";
-import { openBytes, openRecord, sealRecord } from "../format/record.ts";
+import { pack } from "../format/packing.ts";
+import { bodyText, isIntact, openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
@@ -58,15 +58,19 @@ export class Refs {
   ): Promise<(readonly [name: string, ref: Ref])[]> {
     const found: (readonly [name: string, ref: Ref])[] = [];
     // What one command made has the same record under each name: that is decoded once.
-    let last: { readonly body: Uint8Array; readonly ref: Ref } | undefined;
+    const known = new Map<string, Ref>();
     for await (const rows of this.#meta.textBatches(namePrefixRange("ref", prefix)))
       for (const [key, bytes] of rows) {
         const name = key.slice(1);
         try {
-          const body = openBytes(nameKey("ref", name), bytes, recordOf(name));
-          if (last === undefined || Buffer.compare(last.body, body) !== 0)
-            last = { body, ref: decodeNameRef(unpack(body, recordOf(name)), recordOf(name)) };
-          found.push([name, last.ref]);
+          const body = bodyText(bytes);
+          let ref = known.get(body);
+          if (ref === undefined || !isIntact(key, bytes)) {
+            ref = decodeRecord(name, bytes);
+            if (known.size === MOST_KNOWN) known.clear();
+            known.set(body, ref);
+          }
+          found.push([name, ref]);
         } catch (error) {
           if (!(error instanceof StoreError)) throw error;
           damaged(name, error as StoreError);
@@ -261,6 +265,9 @@ export function refVersion(ref: Ref): string {
 }
 
 const VERSION_DIGITS = 32;
+
+/** Of different records, of which what others have is remembered. */
+const MOST_KNOWN = 1000;
 
 /** Whoever asks again does so within seconds. */
 const REMEMBERED_REQUESTS = 10_000;

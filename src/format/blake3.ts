@@ -11,7 +11,12 @@ export function digestOf(bytes: Uint8Array): Digest {
 
 /** The same as 32 bytes, for keys. */
 export function digestBytesOf(bytes: Uint8Array): Buffer {
-  return (implementation ??= load())(bytes);
+  return (implementation ??= load()).digest(bytes);
+}
+
+/** Puts as many of these 32 bytes into `room` as it holds: half as long as making a buffer of them. */
+export function writeDigestOf(bytes: Buffer, room: Buffer): void {
+  (implementation ??= load()).write(bytes, room);
 }
 
 /** What hashes here, for `doctor`: the native library, or WebAssembly where it has no binary for this machine. */
@@ -20,7 +25,10 @@ export function blake3Implementation(): "native" | "wasm" {
   return isNative ? "native" : "wasm";
 }
 
-type Blake3 = (bytes: Uint8Array) => Buffer;
+interface Blake3 {
+  readonly digest: (bytes: Uint8Array) => Buffer;
+  readonly write: (bytes: Buffer, room: Buffer) => void;
+}
 let implementation: Blake3 | undefined;
 let isNative = false;
 
@@ -30,9 +38,12 @@ function load(): Blake3 {
     const { blake3UrlSafeBase64 } = loadNative(require);
     isNative = true;
     // A Buffer that it made would be memory of its own: twice as slow for short inputs, and 200 MiB before they are collected.
-    return (bytes) => {
-      const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      return Buffer.from(blake3UrlSafeBase64(buffer), "base64url");
+    return {
+      digest: (bytes) => {
+        const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        return Buffer.from(blake3UrlSafeBase64(buffer), "base64url");
+      },
+      write: (bytes, room) => room.write(blake3UrlSafeBase64(bytes), "base64url"),
     };
   } catch {
     return loadWasm(require);
@@ -55,5 +66,8 @@ function loadNative(require: NodeJS.Require): Native {
 /** 1.1 GB/s against the native 9. */
 export function loadWasm(require: NodeJS.Require): Blake3 {
   const { hash } = require("blake3") as { hash: (bytes: Uint8Array) => Buffer };
-  return (bytes) => Buffer.from(hash(bytes));
+  return {
+    digest: (bytes) => Buffer.from(hash(bytes)),
+    write: (bytes, room) => room.set(hash(bytes).subarray(0, room.length)),
+  };
 }

@@ -20,7 +20,7 @@ export interface Database {
   getProperty(name: string): string;
   batch(): Batch;
   iterator<Key>(range: IteratorOptions): {
-    nextv(size: number): Promise<[Key, Uint8Array][]>;
+    nextv(size: number): Promise<[Key, Buffer][]>;
     close(): Promise<void>;
   };
   compactRange(from: Uint8Array, to: Uint8Array): Promise<void>;

@@ -31,7 +31,7 @@ export interface Range {
   readonly limit?: number;
 }
 
-type Row<Key> = readonly [key: Key, value: Uint8Array];
+type Row<Key> = readonly [key: Key, value: Buffer];
 
 /**
  * The one door to LevelDB: byte keys in byte order, byte values. What is read is the caller's.

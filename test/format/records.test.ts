@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { digestKey, historyKey, idKey, idOfKey, kindRange, nameKey } from "../../src/format/keys.ts";
 import { pack, unpack } from "../../src/format/packing.ts";
-import { FORMAT_VERSION, openRecord, sealRecord } from "../../src/format/record.ts";
+import { FORMAT_VERSION, isIntact, openBytes, openRecord, sealBytes, sealRecord } from "../../src/format/record.ts";
 import { digestOf } from "../../src/format/blake3.ts";
 import { openEngine } from "../support/engine.ts";
 import { nastyChanges } from "./nasty-tree.ts";
@@ -189,4 +189,22 @@ test("keys: ids come back and sort as numbers; each kind's keys are in its range
 test("keys: what nobody made of an id is refused by a code, wherever it stands", () => {
   for (const hex of ["", "68", "6801", "68ffffffffffffffff", "680020000000000000"])
     assert.throws(() => idOfKey(Buffer.from(hex, "hex"), 1), { code: "FORMAT_INVALID" }, hex);
+});
+
+test("sealed records: those of which `isIntact` says so are those that `openBytes` takes", () => {
+  const name = fc.string({ unit: "binary-ascii", maxLength: 40 });
+  const change = fc.record({ at: fc.nat(), bits: fc.integer({ min: 0, max: 255 }), cut: fc.nat({ max: 1 }) });
+  fc.assert(
+    fc.property(name, fc.uint8Array({ maxLength: 300 }), change, (name, body, { at, bits, cut }) => {
+      const key = Buffer.from(name, "latin1");
+      const sealed = sealBytes(key, body);
+      assert.ok(isIntact(name, sealed));
+      const bytes = sealed.subarray(0, sealed.length - cut);
+      bytes[at % bytes.length]! ^= bits;
+      if (isIntact(name, bytes)) assert.deepEqual(openBytes(key, bytes, "it"), Buffer.from(body));
+      else assert.throws(() => openBytes(key, bytes, "it"));
+      const large = sealBytes(key, Buffer.alloc(5000));
+      assert.equal(isIntact(name, large), false);
+    }),
+  );
 });
