@@ -21,15 +21,16 @@ export interface RunningContainers {
 }
 
 /**
- * Takes the snapshot: it reads the sockets and mounts of the host, without a process per container.
+ * Takes the snapshot once it is first asked: it reads the sockets and mounts of the host, without a process per container.
  *
  * A container that has stopped while its post-stop hook runs counts as stopped, as for lxc-info.
  */
 export function runningContainers(): RunningContainers {
-  const sockets = listeningSockets(readFileSync("/proc/net/unix", "latin1"));
-  const overlays = mountedOverlays();
-  const isRunning = ({ name, lxcPath, upper }: ContainerPlace) =>
-    sockets.has(commandSocket(lxcPath, name)) || (upper !== undefined && overlays.hasUpper(upper));
+  let host: ReturnType<typeof lookAtHost> | undefined;
+  const isRunning = ({ name, lxcPath, upper }: ContainerPlace): boolean => {
+    const { sockets, overlays } = (host ??= lookAtHost());
+    return sockets.has(commandSocket(lxcPath, name)) || (upper !== undefined && overlays.hasUpper(upper));
+  };
   return {
     isRunning,
     state: (place) => {
@@ -38,6 +39,10 @@ export function runningContainers(): RunningContainers {
       return state === "FROZEN" || state === "FREEZING" ? "frozen" : "running";
     },
   };
+}
+
+function lookAtHost() {
+  return { sockets: listeningSockets(readFileSync("/proc/net/unix", "latin1")), overlays: mountedOverlays() };
 }
 
 /**

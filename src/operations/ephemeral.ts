@@ -24,7 +24,8 @@ export async function sweepEphemeral(
   rows: Iterable<Row>,
   running?: RunningContainers,
 ): Promise<ReadonlySet<string>> {
-  const ephemeral = Array.from(rows).filter(([, ref]) => ref.ephemeral);
+  const ephemeral: Row[] = [];
+  for (const row of rows) if (row[1].ephemeral) ephemeral.push(row);
   if (ephemeral.length === 0) return new Set();
   const { store } = context;
   const now = running ?? runningContainers();

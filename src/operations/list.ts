@@ -68,13 +68,10 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   const containers: ListItem[] = [];
   const layers: ListItem[] = [];
   const troubled: Parameters<typeof warnOfTrouble>[1][number][] = [];
-  const gone = await sweepEphemeral(
-    context,
-    plain.flatMap(([name, ref]) => (ref.type === "container" ? [[name, ref] as const] : [])),
-    running,
-  );
+  const gone = await sweepEphemeral(context, containersIn(plain), running);
+  const narrowed = isNarrowed(params);
   for (const [name, ref] of plain) {
-    if (!fits(name) || gone.has(name) || !isAskedFor(ref, params)) continue;
+    if (!fits(name) || gone.has(name) || (narrowed && !isAskedFor(ref, params))) continue;
     try {
       if (ref.type === "layer") {
         layers.push(described.layer(name, ref));
@@ -91,7 +88,14 @@ export async function list(context: Context, params: ListParams = {}): Promise<L
   }
   warnOfTrouble(context, troubled);
   const foreign = foreignContainers(store, refs).filter(({ name }) => fits(name));
-  return [...containers, ...foreign.map(foreignItem), ...layers].filter((item) => wanted(item, params));
+  const all = [...containers, ...foreign.map(foreignItem), ...layers];
+  return narrowed || params.only !== undefined ? all.filter((item) => wanted(item, params)) : all;
+}
+
+function* containersIn(
+  refs: Iterable<readonly [name: string, ref: Ref]>,
+): Generator<readonly [name: string, ref: ContainerRef]> {
+  for (const [name, ref] of refs) if (ref.type === "container") yield [name, ref];
 }
 
 /** Names as `ls` has them, and the snapshots of each container. One whose container is gone is a layer like others. */
@@ -99,8 +103,9 @@ function apart(refs: readonly (readonly [name: string, ref: Ref])[]): {
   plain: (readonly [name: string, ref: Ref])[];
   snapshots: ReadonlyMap<string, string[]>;
 } {
-  const containers = new Set(refs.flatMap(([name, ref]) => (ref.type === "container" ? [name] : [])));
   const snapshots = new Map<string, string[]>();
+  if (!refs.some(([name]) => name.includes("@"))) return { plain: [...refs], snapshots };
+  const containers = new Set(Array.from(containersIn(refs), ([name]) => name));
   const plain = refs.filter(([name]) => {
     const parsed = name.includes("@") ? parseSnapshotName(name) : undefined;
     if (parsed === undefined || !containers.has(parsed.container)) return true;
@@ -156,7 +161,7 @@ function describer(
     layer === null ? null : (layerNames.get(layer) ?? refs.layer(layer).tree);
   const sizes = new Map<Digest, Pick<ListItem, "files" | "sizeBytes">>();
   const sizesOf = (tree: Digest): Pick<ListItem, "files" | "sizeBytes"> => {
-    if (withoutSizes) return { files: null, sizeBytes: null };
+    if (withoutSizes) return NO_SIZES;
     const known = sizes.get(tree);
     if (known !== undefined) return known;
     const { entries, bytes } = trees.tree(tree).root.listing;
@@ -173,8 +178,7 @@ function describer(
         parent: parentName(parent),
         created,
         digest: tree,
-        files: sizesOf(tree).files,
-        sizeBytes: sizesOf(tree).sizeBytes,
+        ...sizesOf(tree),
         exclusiveBytes: null,
         state: "layer",
         captured: null,
@@ -183,26 +187,30 @@ function describer(
         lxcDirectory: null,
       };
     },
-    container: (name, { ref, state }, snapshots) => ({
-      name,
-      type: "container",
-      parent: parentName(ref.base),
-      created: ref.created,
-      digest: ref.tree,
-      files: sizesOf(ref.tree).files,
-      sizeBytes: sizesOf(ref.tree).sizeBytes,
-      exclusiveBytes: null,
-      state,
-      captured: ref.captured,
-      labels: ref.labels,
-      snapshots,
-      ephemeral: ref.ephemeral,
-      expires: ref.expires,
-      lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
-    }),
+    container: (name, { ref, state }, snapshots) => {
+      const { files, sizeBytes } = sizesOf(ref.tree);
+      return {
+        name,
+        type: "container",
+        parent: parentName(ref.base),
+        created: ref.created,
+        digest: ref.tree,
+        files,
+        sizeBytes,
+        exclusiveBytes: null,
+        state,
+        captured: ref.captured,
+        labels: ref.labels,
+        snapshots,
+        ephemeral: ref.ephemeral,
+        expires: ref.expires,
+        lxcDirectory: ref.lxcPath === null ? null : `${ref.lxcPath}/${name}`,
+      };
+    },
   };
 }
 
+const NO_SIZES = { files: null, sizeBytes: null } as const;
 const NOT_OF_CONTAINERS = { snapshots: [], ephemeral: false, expires: null } as const;
 
 function foreignItem({ name, lxcPath, lowers }: ReturnType<typeof foreignContainers>[number]): ListItem {
@@ -232,9 +240,8 @@ function wanted({ type, state }: ListItem, params: ListParams): boolean {
   return params.only !== "stopped" || (type === "container" && state !== "running");
 }
 
-/** What a record tells by itself, so that others need not be captured for it. */
+/** Of a narrowed listing, what a record tells by itself, so that others need not be captured for it. */
 function isAskedFor(ref: Ref, params: ListParams): boolean {
-  if (!isNarrowed(params)) return true;
   if (ref.type === "layer" || (params.expired === true && !isExpired(ref))) return false;
   return (params.labels ?? []).every((label) => {
     const [key = "", value] = label.split(/=(.*)/s);
