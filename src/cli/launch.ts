@@ -14,7 +14,7 @@ interface Bundle {
 
 /** Parts of Node that take 6 ms to load, and of which no command needs all. What is called often is not among them. */
 const LAZY =
-  /^(node:)?(child_process|crypto|fs\/promises|net|readline|readline\/promises|stream|stream\/promises|v8|worker_threads|zlib)$/;
+  /^(node:)?(child_process|crypto|fs\/promises|net|readline|readline\/promises|stream|stream\/promises|util|v8|worker_threads|zlib)$/;
 
 /**
  * V8 optimises what has run a while, on another core: of a listing of ten thousand names that was a quarter of the work, of an import of

@@ -1,6 +1,6 @@
 import { BrokenPipe, failureText } from "./failure.ts";
 import type { Failure } from "./failure.ts";
-import { ProgressBar, ProgressLines, ProgressRecords } from "./progress.ts";
+import { msSinceStart, ProgressBar, ProgressLines, ProgressRecords } from "./progress.ts";
 import type { ProgressView } from "./progress.ts";
 import { stderr, stdout } from "./streams.ts";
 import { visible } from "./text.ts";
@@ -88,7 +88,7 @@ export class Output {
   progress(): ProgressView | undefined {
     const { format, quiet } = this.#options;
     if (format === "json" || (quiet && format === "human")) return undefined;
-    const began = performance.now();
+    const began = msSinceStart();
     return {
       update: (progress) => (this.#progress ??= this.#newProgress(began)).update(progress),
       clear: () => this.#progress?.clear(),
@@ -125,10 +125,11 @@ export class Output {
   }
 
   async #print(lines: Iterable<string>): Promise<void> {
-    const text = Array.from(lines, (line) => `${line}\n`).join("");
-    if (text === "") return;
-    if (this.#stdoutTaken) this.#say(text.slice(0, -1));
-    else await this.#write(text);
+    const all = [...lines];
+    if (all.length === 0) return;
+    const text = all.join("\n");
+    if (this.#stdoutTaken) this.#say(text);
+    else await this.#write(`${text}\n`);
   }
 
   #say(line: string): void {

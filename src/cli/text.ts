@@ -84,11 +84,21 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
     for (let i = 0; i < row.length; i++) widths[i] = Math.max(widths[i] ?? 0, row[i]?.length ?? 0);
   return rows.map((row) => {
     let line = "";
+    let column = 0;
     for (let i = 0; i < row.length; i++) {
       const cell = row[i] ?? "";
       const width = widths[i] ?? 0;
-      line += `${i === 0 ? "" : "  "}${right.includes(i) ? cell.padStart(width) : cell.padEnd(width)}`;
+      const start = right.includes(i) ? column + width - cell.length : column;
+      if (cell !== "") line += blanks(start - line.length) + cell;
+      column += width + 2;
     }
-    return line.trimEnd();
+    return line;
   });
 }
+
+/** Of tables of ten thousand rows making them each time would be half the work. */
+function blanks(count: number): string {
+  return (BLANKS[count] ??= " ".repeat(count));
+}
+
+const BLANKS: string[] = [];
