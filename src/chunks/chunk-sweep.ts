@@ -5,9 +5,10 @@ import { digestKey, idKey, idOfKey, kindRange } from "../format/keys.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import { digestFromBytes } from "../model/digest.ts";
 import type { Digest } from "../model/digest.ts";
-import type { Claims } from "./claims.ts";
+import type { ChunkPlaces } from "./chunk-places.ts";
 import type { SweepOptions, Swept } from "./node-store.ts";
 import type { ValueLedger } from "./value-ledger.ts";
+import type { ValueWriter } from "./value-writer.ts";
 
 /** What a collection did, or would do, with chunks. `bytes` are those of their frames. */
 export interface SweptChunks extends Swept {
@@ -17,39 +18,31 @@ export interface SweptChunks extends Swept {
   movedBytes: number;
 }
 
-/** A chunk store, as a sweep needs it. */
-export interface SweptStore {
-  readonly claims: Claims;
-  condemn(digests: readonly Digest[], alongside: readonly Operation[]): Promise<void>;
-  move(frames: readonly Frame[]): Promise<void>;
-  index(): Promise<boolean>;
-  clearSuspects(): Operation;
-}
-
 /** What a sweep works with; all is the chunk store's. */
 export interface SweepParts {
-  readonly chunks: SweptStore;
+  readonly places: ChunkPlaces;
+  readonly writer: ValueWriter;
   readonly values: Kv;
   readonly meta: Kv;
   readonly ledger: ValueLedger;
 }
 
 /**
- * Deletes the index entries of all chunks that are not live, then the values that nothing is left of, and writes anew what is left of
+ * Deletes the index entries of all chunks that are not kept, then the values that nothing is left of, and writes anew what is left of
  * those that are mostly dead. May end at any time, by a kill too: what is left is left for the next.
  *
  * The index is read whole, at 1 µs a chunk; of the values only those that are written anew, and those that nothing may lead to.
  *
- * @param isLive asked right before one is deleted
+ * @param isKept asked right before one is deleted
  */
 export async function sweepChunks(
   parts: SweepParts,
-  isLive: (digest: Digest) => boolean,
+  isKept: (digest: Digest) => boolean,
   options: SweepOptions,
 ): Promise<SweptChunks> {
   const swept: SweptChunks = { count: 0, bytes: 0, kept: 0, values: 0, movedBytes: 0 };
   const dead = await parts.ledger.dead();
-  const live = await sweepIndex(parts, isLive, options, dead, swept);
+  const live = await sweepIndex(parts, isKept, options, dead, swept);
   const gone = [...dead.keys()].filter((id) => !live.has(id));
   for (const id of await orphans(parts, live)) if (!dead.has(id)) gone.push(id);
   const wasteful = [...live].filter(([id, bytes]) => (dead.get(id) ?? 0) > bytes);
@@ -64,20 +57,19 @@ export async function sweepChunks(
   if (isShort) await compactValues(parts, gone.sort(rising), options.signal);
   const moved = await moveLive(parts, wasteful.map(([id]) => id).sort(rising), options.signal);
   await compactValues(parts, [...(isShort ? [] : gone), ...moved].sort(rising), options.signal);
-  await parts.meta.write([parts.chunks.clearSuspects()]);
+  await parts.meta.write([parts.ledger.clearSuspects()]);
   return swept;
 }
 
 /** @returns the bytes of live frames in each value */
 async function sweepIndex(
-  { chunks, meta, ledger }: SweepParts,
-  isLive: (digest: Digest) => boolean,
+  { places, meta, ledger }: SweepParts,
+  isKept: (digest: Digest) => boolean,
   { dryRun, signal }: SweepOptions,
   dead: Map<number, number>,
   swept: SweptChunks,
 ): Promise<Map<number, number>> {
   const live = new Map<number, number>();
-  const keeps = (digest: Digest): boolean => isLive(digest) || chunks.claims.has("chunks", digest);
   const keep = ({ id, storedBytes }: Found): void => {
     live.set(id, (live.get(id) ?? 0) + storedBytes);
     swept.kept++;
@@ -89,7 +81,7 @@ async function sweepIndex(
     const touched = new Set<number>();
     for (const chunk of unwanted) {
       // Somebody may have come to need it meanwhile.
-      if (keeps(chunk.digest)) {
+      if (isKept(chunk.digest)) {
         keep(chunk);
         continue;
       }
@@ -102,7 +94,7 @@ async function sweepIndex(
     }
     unwanted = [];
     if (dryRun || condemned.length === 0) return;
-    await chunks.condemn(
+    await places.condemn(
       condemned,
       [...touched].map((id) => ledger.setDead(id, dead.get(id) ?? 0)),
     );
@@ -113,7 +105,7 @@ async function sweepIndex(
       const digest = digestFromBytes(key.subarray(1));
       const { id, storedBytes } = decodePlace(bytes, digest);
       const chunk = { digest, id, storedBytes };
-      if (keeps(digest)) keep(chunk);
+      if (isKept(digest)) keep(chunk);
       else unwanted.push(chunk);
     }
     if (unwanted.length >= CONDEMNED_AT_ONCE) await condemn();
@@ -150,20 +142,20 @@ async function removeValues({ values }: SweepParts, ids: readonly number[]): Pro
 
 /** @returns those that are gone then; a damaged one stays, for whoever may mend it */
 async function moveLive(parts: SweepParts, ids: readonly number[], signal?: AbortSignal): Promise<number[]> {
-  const { chunks, meta } = parts;
+  const { places, writer, meta } = parts;
   const moved: number[] = [];
   let done: number[] = [];
   let frames: Frame[] = [];
   let bytes = 0;
   const write = async (): Promise<void> => {
-    if (frames.length > 0) await chunks.move(frames);
+    if (frames.length > 0) await writer.write(frames);
     frames = [];
     bytes = 0;
   };
   /** The index leads to the new ones, whatever happens, before the old ones go. */
   const finish = async (): Promise<void> => {
     await write();
-    await chunks.index();
+    await places.index();
     await meta.barrier();
     await removeValues(parts, done);
     moved.push(...done);

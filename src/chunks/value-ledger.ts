@@ -2,6 +2,7 @@ import { StoreError } from "../errors.ts";
 import { idKey, idOfKey, kindRange, nameKey, valueKey } from "../format/keys.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
+import { nextIdIn, RESERVED_IDS, reserveIds, safeNextId } from "./value-ids.ts";
 
 /** Ids from `from` to before `to`. */
 export interface IdRange {
@@ -10,37 +11,41 @@ export interface IdRange {
 }
 
 /**
- * What is known of chunk values beside the index, so that a collection need not read them: how many bytes of each are dead, and among
- * which ids there may be values that no index entry ever led to, left by a process that was killed.
+ * What is known of chunk values beside the index: which ids were used, and, so that a collection need not read them, how many bytes of
+ * each are dead, and among which ids there may be values that no index entry ever led to, left by a process that was killed.
  */
 export class ValueLedger {
   readonly #meta: Kv;
   /** Written, and not all indexed. */
   readonly #unsettled = new Set<number>();
   #suspects: readonly IdRange[];
+  #nextId: number;
+  /** Ids below it are reserved; see `begin`. */
+  #reservedIds: number;
 
-  private constructor(meta: Kv, suspects: readonly IdRange[]) {
+  private constructor(meta: Kv, nextId: number, suspects: readonly IdRange[]) {
     this.#meta = meta;
+    this.#nextId = nextId;
+    this.#reservedIds = nextId;
     this.#suspects = suspects;
   }
 
   /**
    * Borrows `meta`.
    *
-   * @param nextId above all ids that were used
-   * @param options.isDamaged what it says is not to be believed: then any value may be one that nothing leads to
+   * @param options.isDamaged what it says is not to be believed, and counters may be lost: then any value may be one that nothing leads to
    * @throws {StoreError} FORMAT_INVALID
    */
   static async open(
     meta: Kv,
     values: Kv,
-    nextId: number,
     { isDamaged = false }: { readonly isDamaged?: boolean } = {},
   ): Promise<ValueLedger> {
+    const nextId = isDamaged ? await safeNextId(values, meta) : await nextIdIn(values, meta);
     const [settled, suspects] = isDamaged ? NOTHING_KNOWN : readState(meta);
     for await (const _ of values.keys({ gte: idKey(settled), lt: idKey(nextId), limit: 1 }))
-      return new ValueLedger(meta, [...suspects, { from: settled, to: nextId }]);
-    return new ValueLedger(meta, suspects);
+      return new ValueLedger(meta, nextId, [...suspects, { from: settled, to: nextId }]);
+    return new ValueLedger(meta, nextId, suspects);
   }
 
   /** Where values may be that nothing leads to. Read whole, to find them. */
@@ -48,20 +53,30 @@ export class ValueLedger {
     return this.#suspects;
   }
 
-  begin(id: number): void {
+  /**
+   * An id for a value, that was never used, not even for one that is gone: an index entry that outlived its value in a crash must not find
+   * another one in its place. So a range of ids is reserved durably before the first of them is used.
+   */
+  async begin(): Promise<number> {
+    if (this.#nextId >= this.#reservedIds) {
+      this.#reservedIds = this.#nextId + RESERVED_IDS;
+      await this.#meta.write([reserveIds(this.#reservedIds)], { sync: true });
+    }
+    const id = this.#nextId++;
     this.#unsettled.add(id);
+    return id;
   }
 
   /** @returns what is written with the index entries that lead to these values */
-  settle(ids: Iterable<number>, nextId: number): Operation {
+  settle(ids: Iterable<number>): Operation {
     for (const id of ids) this.#unsettled.delete(id);
-    return this.#state(Math.min(nextId, ...this.#unsettled));
+    return this.#state(Math.min(this.#nextId, ...this.#unsettled));
   }
 
   /** @returns what is written once no suspect is left */
-  clearSuspects(nextId: number): Operation {
+  clearSuspects(): Operation {
     this.#suspects = [];
-    return this.settle([], nextId);
+    return this.settle([]);
   }
 
   #state(settled: number): Operation {
@@ -86,9 +101,9 @@ export class ValueLedger {
   }
 
   /** @returns what is written where index entries may have been lost: any value may be one that nothing leads to */
-  suspectAll(nextId: number): Operation {
-    this.#suspects = [{ from: 0, to: nextId }];
-    return this.settle([], nextId);
+  suspectAll(): Operation {
+    this.#suspects = [{ from: 0, to: this.#nextId }];
+    return this.settle([]);
   }
 }
 
