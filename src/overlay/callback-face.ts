@@ -63,8 +63,8 @@ export class CallbackFace extends SyncFace {
   readonly utimes: Late<PathCalls["utimes"]>;
   readonly lutimes: Late<PathCalls["lutimes"]>;
 
-  readonly ReadStream: StreamClasses["ReadStream"];
-  readonly WriteStream: StreamClasses["WriteStream"];
+  declare readonly ReadStream: StreamClasses["ReadStream"];
+  declare readonly WriteStream: StreamClasses["WriteStream"];
   readonly createReadStream: (path: PathLike, options?: ReadStreamOptions) => ReadStream;
   readonly createWriteStream: (path: PathLike, options?: WriteStreamOptions) => WriteStream;
 
@@ -128,11 +128,19 @@ export class CallbackFace extends SyncFace {
     this.lutimes = late(paths.lutimes);
 
     const { open, close, read, write, writev, fsync } = this;
-    const { ReadStream, WriteStream } = streamClasses({ open, close, read, write, writev, fsync });
-    this.ReadStream = ReadStream;
-    this.WriteStream = WriteStream;
-    this.createReadStream = (path, options) => new ReadStream(path, options);
-    this.createWriteStream = (path, options) => new WriteStream(path, options);
+    let made: StreamClasses | undefined;
+    // Node's own are made when they are first asked for, too: that takes 2 ms.
+    const classes = (): StreamClasses => (made ??= streamClasses({ open, close, read, write, writev, fsync }));
+    const property = { configurable: true, enumerable: true };
+    for (const name of ["ReadStream", "WriteStream"] as const)
+      Object.defineProperty(this, name, {
+        ...property,
+        get: () => classes()[name],
+        // As graceful-fs does to what it patches.
+        set: (value: unknown) => Object.defineProperty(this, name, { ...property, writable: true, value }),
+      });
+    this.createReadStream = (path, options) => new (classes().ReadStream)(path, options);
+    this.createWriteStream = (path, options) => new (classes().WriteStream)(path, options);
   }
 }
 

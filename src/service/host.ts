@@ -250,6 +250,6 @@ export function socketPath(paths: StorePaths): { readonly directory: number; rea
   return { directory, path: `/proc/self/fd/${directory}/${paths.socket.slice(paths.private.length + 1)}` };
 }
 
-const OPENING_MS = 20;
+const OPENING_MS = 50;
 const ALIVE_MS = 1000;
 const REPORT_MS = 100;
