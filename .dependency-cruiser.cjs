@@ -28,10 +28,11 @@ const IMPORTS = {
   "store-damage.ts": [...BASE, "kv/", "store-paths.ts", "store-directory.ts"],
   "exports/": [...STORE, "sinks/", "store-paths.ts"],
   "transfer/": [...STORE, "containers/", "sources/"],
-  "store.ts": [...PARTS_OF_A_STORE, "store-directory.ts", "store-damage.ts"],
+  "store-parts.ts": [...PARTS_OF_A_STORE, "store-directory.ts", "store-damage.ts"],
+  "store.ts": [...PARTS_OF_A_STORE, "store-parts.ts"],
   "operations/": [...PARTS_OF_A_STORE, "store.ts", "store-damage.ts"],
-  "service/": [...BASE, "store-paths.ts", "store-directory.ts", "store.ts", "operations/"],
-  "index.ts": [...PARTS_OF_A_STORE, "store.ts", "operations/", "service/"],
+  "service/": [...BASE, "store-paths.ts", "store-directory.ts", "store-parts.ts", "store.ts", "operations/"],
+  "index.ts": [...PARTS_OF_A_STORE, "store-parts.ts", "store.ts", "operations/", "service/"],
   "cli/": ["errors.ts", "model/duration.ts", "model/size.ts", "store.ts", "operations/", "service/", "index.ts"],
 };
 

@@ -1,108 +1,59 @@
-import { existsSync, rmSync } from "node:fs";
 import type { Claims } from "./chunks/claims.ts";
-import { ChunkStore } from "./chunks/chunk-store.ts";
-import { ContentStore } from "./chunks/content-store.ts";
-import { NodeStore } from "./chunks/node-store.ts";
 import { Marker } from "./containers/marker.ts";
 import type { ChangeCause, Layer, RefChange } from "./containers/records.ts";
-import { layerDigest, refVersion, Refs } from "./containers/refs.ts";
-import { Settings } from "./containers/settings.ts";
-import { asStoreError, isStoreError, StoreError } from "./errors.ts";
-import { sweepPartials } from "./exports/partials.ts";
-import { SharedExports } from "./exports/shared-exports.ts";
+import { layerDigest, refVersion } from "./containers/refs.ts";
+import { isStoreError, StoreError } from "./errors.ts";
 import { decodePlace } from "./format/chunk-value.ts";
 import { digestPrefixRange, kindRange, slicesOf } from "./format/keys.ts";
-import { FORMAT_VERSION } from "./format/record.ts";
-import { FSCK } from "./kv/intact.ts";
-import { Kv } from "./kv/kv.ts";
-import { Reserve } from "./kv/reserve.ts";
-import { recoverStagings } from "./lxc/staging.ts";
+import type { Kv } from "./kv/kv.ts";
+import type { Reserve } from "./kv/reserve.ts";
 import { digestFromBytes } from "./model/digest.ts";
 import type { Digest } from "./model/digest.ts";
-import { BlockCache } from "./overlay/block-cache.ts";
-import { LowerTrees } from "./overlay/lower-tree.ts";
 import type { SharedUpper } from "./overlay/shared-upper.ts";
-import { Uppers } from "./overlay/uppers.ts";
 import type { RecordChange } from "./overlay/uppers.ts";
-import { openDamagedParts, removeSalvaged } from "./store-damage.ts";
-import type { OpenDamage, Purpose } from "./store-damage.ts";
-import { checkFormat, findStore, lockStore, noteOwner, prepareDirectory } from "./store-directory.ts";
-import { StorePaths } from "./store-paths.ts";
-import { removeTemporaries, writeFileDurably } from "./sys/durable.ts";
-import type { Lock } from "./sys/lock.ts";
-import { TreeStore } from "./trees/tree-store.ts";
-
-export interface OpenOptions {
-  /** Makes the store if there is none. Default: false. */
-  readonly create?: boolean;
-  /** How long to wait for another process that has it open. Default: 30. */
-  readonly waitSeconds?: number;
-  /** What is being done, for whoever waits for this process. */
-  readonly command?: string;
-  /** What was noticed and is no error. */
-  readonly onWarning?: (warning: string) => void;
-  /**
-   * For `fsck`: opens what is damaged as far as can be, and neither ends nor takes away what killed processes have left. `mend`
-   * puts what can be salvaged of a database in its place.
-   */
-  readonly damaged?: Purpose;
-  /** Of the store, held by the caller, who passes it on. */
-  readonly lock?: Lock;
-}
+import { closeAll, openParts, refusalOf } from "./store-parts.ts";
+import type { OpenOptions, OpenParts, StoreParts } from "./store-parts.ts";
 
 /** An open store: its parts, wired. One process has it open at a time. */
-export class Store implements AsyncDisposable {
-  readonly paths: StorePaths;
-  readonly chunks: ChunkStore;
-  readonly content: ContentStore;
-  readonly nodes: NodeStore;
-  readonly trees: TreeStore;
-  readonly lowers: LowerTrees;
-  readonly blocks: BlockCache;
-  readonly refs: Refs;
-  readonly settings: Settings;
-  readonly exports: SharedExports;
-  /** Its records, for those who look through all of them. */
-  readonly databases: { readonly meta: Kv; readonly chunks: Kv };
-  /** What of it did not open as it is. */
-  readonly damage: readonly OpenDamage[];
+export class Store implements AsyncDisposable, Omit<StoreParts, "reserve"> {
+  readonly paths: StoreParts["paths"];
+  readonly databases: StoreParts["databases"];
+  readonly damage: StoreParts["damage"];
+  readonly chunks: StoreParts["chunks"];
+  readonly content: StoreParts["content"];
+  readonly nodes: StoreParts["nodes"];
+  readonly trees: StoreParts["trees"];
+  readonly lowers: StoreParts["lowers"];
+  readonly blocks: StoreParts["blocks"];
+  readonly refs: StoreParts["refs"];
+  readonly settings: StoreParts["settings"];
+  readonly exports: StoreParts["exports"];
+  readonly uppers: StoreParts["uppers"];
   readonly #meta: Kv;
   readonly #reserve: Reserve;
   readonly #claims: Claims;
-  readonly #owned: Owned[];
+  readonly #owned: OpenParts["owned"];
   /** Of the collection that runs. */
   #marker: Marker | undefined;
-  #uppers: Uppers | undefined;
   #lastChange: Promise<void> = Promise.resolve();
 
-  private constructor(
-    paths: StorePaths,
-    databases: Store["databases"],
-    chunks: ChunkStore,
-    refs: Refs,
-    owned: Owned[],
-    damage: readonly OpenDamage[] = [],
-  ) {
-    const { meta } = databases;
-    this.databases = databases;
-    this.damage = damage;
-    this.paths = paths;
-    this.chunks = chunks;
-    this.#claims = chunks.claims;
-    this.nodes = new NodeStore(meta, this.#claims);
-    this.content = new ContentStore(chunks, this.nodes);
-    this.trees = new TreeStore(this.nodes, this.#claims);
-    this.lowers = new LowerTrees(this.trees);
-    this.blocks = new BlockCache(chunks, this.nodes);
-    this.refs = refs;
-    this.settings = new Settings(meta);
-    this.exports = new SharedExports(paths, this.trees, this.content);
-    this.#meta = meta;
-    // Nodes that name chunks which could not be written must not be either.
-    this.#claims.onIdle = () => {
-      if (chunks.forgetFailure()) this.nodes.forgetPending();
-    };
-    this.#reserve = new Reserve(paths.reserve);
+  private constructor({ parts, owned }: OpenParts) {
+    this.paths = parts.paths;
+    this.databases = parts.databases;
+    this.damage = parts.damage;
+    this.chunks = parts.chunks;
+    this.content = parts.content;
+    this.nodes = parts.nodes;
+    this.trees = parts.trees;
+    this.lowers = parts.lowers;
+    this.blocks = parts.blocks;
+    this.refs = parts.refs;
+    this.settings = parts.settings;
+    this.exports = parts.exports;
+    this.uppers = parts.uppers;
+    this.#meta = parts.databases.meta;
+    this.#reserve = parts.reserve;
+    this.#claims = parts.chunks.claims;
     this.#owned = owned;
   }
 
@@ -111,81 +62,12 @@ export class Store implements AsyncDisposable {
    *   REFUSED if a store should be made in a directory that holds other things, NOT_PERMITTED, NO_SPACE
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
-    if (options.damaged !== undefined) return await Store.#openDamaged(directory, options.damaged, options);
-    const { create = false, waitSeconds = 30, command = "a program", onWarning } = options;
-    const owned: Owned[] = [];
-    try {
-      const paths = new StorePaths(findStore(directory, create));
-      owned.push(options.lock ?? (await lockStore(paths, waitSeconds)));
-      const isNew = !existsSync(paths.format);
-      if (!isNew) checkFormat(paths);
-      else if (create) prepareDirectory(paths);
-      else throw new StoreError("STORE_MISSING", { directory: paths.directory });
-      noteOwner(paths, command);
-      // Both at once: most of it is waiting for the disk.
-      const opening = [
-        Kv.open(paths.meta, { create: isNew }),
-        Kv.open(paths.chunks, { create: isNew, writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES }),
-      ] as const;
-      for (const opened of await Promise.allSettled(opening))
-        if (opened.status === "fulfilled") owned.push(opened.value);
-      const [meta, chunkValues] = await Promise.all(opening);
-      if (isNew) {
-        await meta.barrier();
-        await chunkValues.barrier();
-        writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
-        rmSync(paths.initialising);
-      }
-      const [refs, chunks] = await Promise.all([Refs.open(meta), ChunkStore.open(chunkValues, meta)]);
-      const store = new Store(paths, { meta, chunks: chunkValues }, chunks, refs, owned);
-      if (!isStoreError(store.refusal, "NOT_PERMITTED")) store.#tidy(onWarning);
-      await store.#openUppers(onWarning);
-      return store;
-    } catch (error) {
-      await closeAll(owned);
-      throw withRemedy(asStoreError(error, `opening the store ${directory}`));
-    }
-  }
-
-  static async #openDamaged(directory: string, purpose: Purpose, options: OpenOptions): Promise<Store> {
-    const { waitSeconds = 30, command = "a program" } = options;
-    const owned: Owned[] = [];
-    try {
-      const paths = new StorePaths(findStore(directory, false, true));
-      owned.push(options.lock ?? (await lockStore(paths, waitSeconds)));
-      noteOwner(paths, command);
-      removeSalvaged(paths);
-      owned.push({ [Symbol.dispose]: () => removeSalvaged(paths) });
-      const parts = await openDamagedParts(paths, purpose, { writeBufferBytes: CHUNK_WRITE_BUFFER_BYTES });
-      owned.push(parts.meta, parts.chunks);
-      const refs = await Refs.open(parts.meta);
-      const chunks = await ChunkStore.open(parts.chunks, parts.meta, { isDamaged: true });
-      const store = new Store(paths, parts, chunks, refs, owned, parts.damage);
-      const pieces = `${paths.uppers}.pieces`;
-      store.#uppers = await Uppers.open(parts.uppers, store, { pieces, isDamaged: true });
-      owned.push(store.#uppers);
-      return store;
-    } catch (error) {
-      await closeAll(owned);
-      throw asStoreError(error, `opening the store ${directory}`);
-    }
-  }
-
-  /** Ends or takes away what killed processes have left. */
-  #tidy(onWarning: OpenOptions["onWarning"]): void {
-    const { staging, partials, directory, manifests, lxc } = this.paths;
-    for (const { directory, error } of recoverStagings(staging, this.refs))
-      onWarning?.(`${directory} could not be put in order: ${messageOf(error)}`);
-    for (const { registration, error } of sweepPartials(partials))
-      onWarning?.(`${registration} leads to what is left of an unfinished export: ${messageOf(error)}`);
-    for (const place of [directory, manifests, lxc]) removeTemporaries(place);
-    this.exports.sweep();
-    if (this.refusal === undefined) this.#reserve.keep();
+    return new Store(await openParts(directory, options));
   }
 
   /** Why nothing could be written when that was last tried, as far as is known: NO_SPACE, NOT_PERMITTED, EIO. */
   get refusal(): Error | undefined {
-    return this.#meta.refusal ?? this.chunks.refusal ?? this.#uppers?.refusal;
+    return refusalOf(this.databases) ?? this.uppers.refusal;
   }
 
   /**
@@ -197,35 +79,6 @@ export class Store implements AsyncDisposable {
     // What is written first says what is the matter.
     for (const part of [this.#meta, this.chunks]) await part.requireWritable().catch(() => undefined);
     return { [Symbol.dispose]: () => this.#reserve.keep() };
-  }
-
-  /** What containers changed that is in no tree yet. */
-  get uppers(): Uppers {
-    if (this.#uppers === undefined) throw new Error("a store that is not open yet");
-    return this.#uppers;
-  }
-
-  /** An upper over what is not the record any more is one that was folded, or whose container is gone. */
-  async #openUppers(onWarning: OpenOptions["onWarning"]): Promise<void> {
-    const uppers = await Uppers.open(this.paths.uppers, this);
-    this.#owned.push(uppers);
-    this.#uppers = uppers;
-    for await (const [name, header] of uppers.headers()) {
-      if (header === undefined)
-        onWarning?.(`${name}: what was changed of it last cannot be read: its upper is damaged`);
-      else if (uppers.refusal === undefined && !this.#isVersion(name, header.version)) await uppers.drop(name);
-    }
-  }
-
-  /** True also where that cannot be told. */
-  #isVersion(name: string, version: string): boolean {
-    try {
-      const ref = this.refs.find(name);
-      return ref !== undefined && refVersion(ref) === version;
-    } catch (error) {
-      if (isStoreError(error, "FORMAT_INVALID") || isStoreError(error, "FORMAT_NEWER")) return true;
-      throw error;
-    }
   }
 
   /**
@@ -403,35 +256,5 @@ function recordChanges(changes: readonly RefChange[], upper: SharedUpper | "over
   });
 }
 
-type Owned = Disposable | AsyncDisposable;
-
 /** Some 10 MB of chunk index. */
 const RECORDS_OF_A_SLICE = 100_000;
-
-/**
- * So large are the tables, too, each of which is synced. After a full disk, LevelDB needs as much room, twice, to open again.
- * docs/design.md, "Storage".
- */
-const CHUNK_WRITE_BUFFER_BYTES = 4 << 20;
-
-/** The last opened first; the lock on the store goes last, whatever becomes of the others. */
-async function closeAll(owned: readonly Owned[]): Promise<void> {
-  let failure: { readonly error: unknown } | undefined;
-  for (const resource of owned.toReversed())
-    try {
-      if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
-      else resource[Symbol.dispose]();
-    } catch (error) {
-      failure ??= { error };
-    }
-  if (failure !== undefined) throw failure.error;
-}
-
-function withRemedy(error: unknown): unknown {
-  if (!isStoreError(error, "FORMAT_INVALID") || error.hint !== undefined) return error;
-  return new StoreError("FORMAT_INVALID", { ...error.details, hint: FSCK }, { cause: error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

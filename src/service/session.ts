@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { asStoreError, StoreError } from "../errors.ts";
-import type { OpenOptions } from "../store.ts";
+import type { OpenOptions } from "../store-parts.ts";
 import { findStore, lockedStore } from "../store-directory.ts";
 import { StorePaths } from "../store-paths.ts";
 import { tryLock } from "../sys/lock.ts";
