@@ -18,7 +18,8 @@ import { isDirectory } from "./change-files.ts";
 
 /** True if there is anything in it by which it would be taken for another machine. */
 export function hasIdentity(view: TreeView): boolean {
-  return identityFiles(view).length > 0;
+  const parts = [() => hostKeys(view), () => machineIds(view), () => dhcpFiles(view)];
+  return isSmallFile(view, HOSTNAME_FILE) || parts.some((part) => part().length > 0);
 }
 
 /**
@@ -57,11 +58,6 @@ export async function renewIdentity(view: ContainerView, host: string): Promise<
   return left;
 }
 
-function identityFiles(view: TreeView): string[] {
-  const hostname = readSmall(view, HOSTNAME_FILE) === undefined ? [] : [HOSTNAME_FILE];
-  return [...hostname, ...machineIds(view), ...hostKeys(view), ...dhcpFiles(view)];
-}
-
 async function renewHostname(view: ContainerView, host: string): Promise<void> {
   const text = readSmall(view, HOSTNAME_FILE);
   if (text === undefined) return;
@@ -81,7 +77,7 @@ function hostKeys(view: TreeView): string[] {
   return namesIn(view, SSH_DIRECTORY)
     .filter(isHostKeyName)
     .map((name) => `${SSH_DIRECTORY}/${name}`)
-    .filter((path) => readSmall(view, path) !== undefined);
+    .filter((path) => isSmallFile(view, path));
 }
 
 function dhcpFiles(view: TreeView): string[] {
@@ -97,10 +93,13 @@ function namesIn(view: TreeView, directory: string): string[] {
   return isDirectory(view, directory) ? view.readdirSync(directory) : [];
 }
 
-/** A regular file, also behind a symlink. @returns undefined for all else, and what is too large to be one of these */
 function readSmall(view: TreeView, path: string): Buffer | undefined {
-  if (!view.existsSync(path)) return undefined;
+  return isSmallFile(view, path) ? view.readFileSync(path) : undefined;
+}
+
+/** A regular file, also behind a symlink, that is not too large to be one of these. */
+function isSmallFile(view: TreeView, path: string): boolean {
+  if (!view.existsSync(path)) return false;
   const stat = view.statSync(path);
-  if (!stat.isFile() || stat.size > IDENTITY_FILE_MAX_BYTES) return undefined;
-  return view.readFileSync(path);
+  return stat.isFile() && stat.size <= IDENTITY_FILE_MAX_BYTES;
 }
