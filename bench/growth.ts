@@ -1,13 +1,20 @@
 /**
  * What work costs as it grows: time, memory and disk over files, stored bytes, layers and clones. After each curve stands what one more
- * of them costs at its beginning and at its end. The floor of import and export is cp -a, which syncs nothing. It takes 20 minutes and 40 GB.
+ * of them costs up to the last size but one, and from there on. The floor of import and export is cp -a, which
+ * syncs nothing. It takes 20 minutes and 40 GB.
  * Run: npm run bench -- growth; one curve, up to a size: node --import tsx bench/growth.ts files 100000
  */
 import { randomBytes, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { layerDigest, timestamp } from "../src/containers/refs.ts";
+import type { Layer, RefChange } from "../src/containers/records.ts";
+import { clone, commit, openContainer, Store } from "../src/index.ts";
+import { byteString } from "../src/model/name.ts";
+import { IMPLIED_DIRECTORY } from "../src/model/node.ts";
+import { TreeBuilder } from "../src/trees/builder.ts";
 import { run } from "../test/support/run.ts";
 import { panels, quantity } from "./record/figure.ts";
-import { benchDirectory, built, delta0, measure, median, report, Samples, sized, timed } from "./support.ts";
+import { benchDirectory, delta0, measure, median, report, Samples, sized, timed } from "./support.ts";
 import type { Measured } from "./support.ts";
 
 /** Of a directory, and random bytes of each. */
@@ -16,6 +23,8 @@ const FILE_BYTES = 200;
 /** A root of random bytes, of which the store gets one after the other. */
 const ROOT_BYTES = sized(2 ** 30, 2 ** 24);
 const ROOT_FILES = 64;
+const LAYERS_AT_ONCE = 100;
+const COMMITS = 5;
 /** Of a command, unless less is enough. */
 const RUNS = 5;
 const ENOUGH_SECONDS = 2;
@@ -23,7 +32,7 @@ const ENOUGH_SECONDS = 2;
 const NOISE = 0.2;
 /** What is plotted together. */
 const [IN_OUT, SHORT, WHOLE] = ["in and out", "short commands", "what looks through the store"];
-const FLOOR = "floor: cp -a";
+const [COPY, NODE] = ["floor: cp -a", "floor: an empty node"];
 
 /** A size on an axis. */
 interface Point {
@@ -52,7 +61,6 @@ const CURVES: Readonly<Record<string, Curve>> = {
   clones: { axis: "clones", sizes: decades(0, sized(5, 3)), imageMegabytes: 10_000, measure: clones },
 };
 
-const library = await built();
 const [, , only, largest = "Infinity"] = process.argv;
 for (const [name, { axis, sizes, imageMegabytes, measure }] of Object.entries(CURVES)) {
   if (only !== undefined && only !== name) continue;
@@ -99,26 +107,48 @@ async function layers(point: Point): Promise<void> {
   if (before === 0) {
     makeFiles(source);
     delta0(store, ["import", source, "layer0"]);
-    delta0(store, ["clone", "layer0", "container", "--no-lxc"]);
   }
-  const commits: number[] = [];
   {
-    await using opened = await library.Store.open(store);
-    const context = { store: opened, command: "bench" };
-    for (let i = before + 1; i <= value; i++) {
-      {
-        await using view = await library.openContainer(context, { name: "container" });
-        await view.promises.writeFile(`/${i % FILES}`, randomBytes(FILE_BYTES));
-      }
-      commits.push(await timed(() => library.commit(context, { name: "container", layer: `layer${i}` })));
-    }
+    await using opened = await Store.open(store);
+    for (let i = before + 1; i <= value; i += LAYERS_AT_ONCE)
+      await stack(opened, i, Math.min(i + LAYERS_AT_ONCE - 1, value));
   }
-  const last = commits.slice(-100).map((seconds) => seconds * 1000);
-  samples.add({ what: "commit", who: "delta0 inside a process", unit: "ms", at: { axis, value } }, ...last);
   const onTop = ["import", source, `more${value}`, "--parent", `layer${value}`];
   keep(point, IN_OUT, "import of one more", delta0(store, onTop));
   keep(point, SHORT, "log of the last", delta0(store, ["log", `layer${value}`]));
   await others(point, `layer${value}`);
+  await using opened = await Store.open(store);
+  const context = { store: opened, command: "bench" };
+  await clone(context, { ref: `layer${value}`, names: [`container${value}`], noLxc: true });
+  for (let i = 0; i < COMMITS; i++) {
+    await using view = await openContainer(context, { name: `container${value}` });
+    await view.promises.writeFile(`/${i}`, randomBytes(FILE_BYTES));
+    const seconds = await timed(() => commit(context, { name: `container${value}`, layer: `commit${value}-${i}` }));
+    samples.add({ what: "commit", who: "delta0 inside a process", unit: "ms", at: { axis, value } }, seconds * 1000);
+  }
+}
+
+/** Makes layers durable together: a commit of each would take minutes. */
+async function stack(store: Store, from: number, to: number): Promise<void> {
+  using _operation = store.begin();
+  const below = store.refs.find(`layer${from - 1}`);
+  if (below?.type !== "layer") throw new Error(`there is no layer${from - 1}`);
+  let parent = below.layer;
+  let tree = store.trees.tree(store.refs.layer(parent).tree);
+  const [changes, made]: [RefChange[], Layer[]] = [[], []];
+  for (let i = from; i <= to; i++) {
+    const writer = store.content.writer();
+    await writer.write(randomBytes(FILE_BYTES));
+    const node = { type: "file", ...IMPLIED_DIRECTORY, content: writer.end() } as const;
+    const builder = new TreeBuilder(store.trees, tree);
+    builder.apply({ kind: "put", path: byteString(Buffer.from(String(i % FILES))), node });
+    tree = builder.finish();
+    const layer = { tree: tree.digest, parent, created: timestamp(), message: "", source: "bench" };
+    parent = layerDigest(layer);
+    made.push(layer);
+    changes.push({ name: `layer${i}`, before: null, after: { type: "layer", layer: parent } });
+  }
+  await store.change({ command: "bench" }, changes, made);
 }
 
 /** A store of their own at each size. */
@@ -139,7 +169,7 @@ async function exported(point: Point, ref: string): Promise<void> {
   const out = `${directory}/out`;
   for (const [what, work] of [
     ["export", () => delta0(store, ["export", ref, out])],
-    [FLOOR, () => measure("cp", ["-a", source, out])],
+    [COPY, () => measure("cp", ["-a", source, out])],
   ] as const) {
     await run("sync", ["-f", directory]);
     keep(point, IN_OUT, what, work());
@@ -151,6 +181,7 @@ async function others(point: Point, ref: string): Promise<void> {
   const { axis, samples, store, value } = point;
   const used = Number((await run("du", ["-s", "-B1", store])).split("\t")[0]);
   samples.add({ what: "disk of the store", who: "delta0", unit: "MB", at: { axis, value } }, used / 1e6);
+  keep(point, SHORT, NODE, measure(process.execPath, ["-e", "0"]));
   for (const [group, what, args] of [
     [SHORT, "ls", () => ["ls"]],
     [WHOLE, "du", () => ["du"]],
@@ -168,7 +199,7 @@ async function others(point: Point, ref: string): Promise<void> {
 
 function keep({ axis, samples, value }: Point, group: string, what: string, measured: Measured): void {
   const { seconds, cpuSeconds, peakRssBytes } = measured;
-  const of = { who: what === FLOOR ? what : `delta0 ${what}`, at: { axis, value } };
+  const of = { who: what.startsWith("floor") ? what : `delta0 ${what}`, at: { axis, value } };
   process.stdout.write(`${value} ${axis}, ${of.who}: ${seconds} s, CPU ${cpuSeconds} s, ${peakRssBytes / 1e6} MB\n`);
   samples.add({ ...of, what: group, unit: "s" }, seconds);
   samples.add({ ...of, what: `${group}: CPU`, unit: "s" }, cpuSeconds);
@@ -194,23 +225,25 @@ function makeRoot(directory: string): void {
   }
 }
 
-/** Of each of delta0's curves: what one more of the axis costs where it begins to rise, and at the end. */
+/** Of each of delta0's curves: what one more of the axis costs up to the last size but one, and from there on. */
 function marginalCosts({ figures }: Samples): string[] {
-  const ours = figures.filter(({ who }) => who !== FLOOR);
-  const curves = panels(ours).flatMap((panel) =>
+  const curves = panels(figures.filter(({ who }) => !who.startsWith("floor"))).flatMap((panel) =>
     [...new Set(panel.map(({ who }) => who))].map((who) => panel.filter((figure) => figure.who === who)),
   );
   return curves.map((curve) => {
     const { what, who, unit, at } = curve[0]!;
-    const sizes = curve.map((figure) => figure.at?.value ?? 0);
-    const costs = curve.map(({ samples }) => median(samples) * (unit === "MB" ? 1e6 : 1));
-    const [first, last] = [costs[0]!, costs.at(-1)!];
-    if (last - first < NOISE * first) return `${what}, ${who}: does not rise`;
-    const rises = costs.findIndex((cost) => cost - first >= NOISE * first);
-    const [early, late] = [rises, costs.length - 1].map(
-      (i) => (costs[i]! - costs[i - 1]!) / (sizes[i]! - sizes[i - 1]!),
+    const points = curve.map(
+      ({ at, samples }) => [at?.value ?? 0, median(samples) * (unit === "MB" ? 1e6 : 1)] as const,
     );
-    const each = [early!, late!].map((cost) => quantity(cost, unit === "MB" ? "bytes" : unit)).join(", then ");
-    return `${what}, ${who}: one more of ${at?.axis} costs ${each}: ${(late! / early!).toFixed(2)} times`;
+    const [first, middle, last] = [points[0]!, points.at(-2)!, points.at(-1)!];
+    const of = `${what}, ${who}: one more of ${at?.axis}`;
+    if (last[1] - first[1] < NOISE * first[1]) return `${of} costs nothing`;
+    const [early, late] = [
+      [first, middle],
+      [middle, last],
+    ].map(([a, b]) => (b![1] - a![1]) / (b![0] - a![0])) as [number, number];
+    const cost = (value: number): string => quantity(value, unit === "MB" ? "bytes" : unit);
+    if (middle[1] - first[1] < NOISE * first[1]) return `${of} costs ${cost(late)} at the end, before that nothing`;
+    return `${of} costs ${cost(early)}, and at the end ${cost(late)}: ${(late / early).toFixed(2)} times`;
   });
 }
