@@ -168,7 +168,7 @@ async function exported(point: Point, ref: string): Promise<void> {
   const { directory, source, store } = point;
   const out = `${directory}/out`;
   for (const [what, work] of [
-    ["export", () => delta0(store, ["export", ref, out])],
+    ["export", () => delta0(store, ["export", "--no-sync", ref, out])],
     [COPY, () => measure("cp", ["-a", source, out])],
   ] as const) {
     await run("sync", ["-f", directory]);
