@@ -74,16 +74,12 @@ export class ChunkPlaces {
     const bytes = this.#unindexedBytes;
     if (entries.length === 0) return false;
     await this.#values.barrier();
-    // One write of all would be in memory thrice. The ledger comes last: after a crash in between, values that are not all indexed are
-    // suspects.
-    for (let next = 0; next < entries.length; next += WRITE_ENTRIES)
-      await this.#meta.write(
-        entries.slice(next, next + WRITE_ENTRIES).map(([digest, place]): Operation => {
-          return { type: "put", key: digestKey("chunk", digest), value: encodePlace(place) };
-        }),
-      );
+    const operations = entries.map(([digest, place]): Operation => {
+      return { type: "put", key: digestKey("chunk", digest), value: encodePlace(place) };
+    });
     const ids = new Set(entries.map(([, { id }]) => id));
-    await this.#meta.write([this.#ledger.settle(ids)]);
+    // All or nothing: of a value that only a part of its entries led to, the ledger would not know the rest.
+    await this.#meta.write([...operations, this.#ledger.settle(ids)]);
     for (const [digest, place] of entries) if (this.#unindexed.get(digest) === place) this.#unindexed.delete(digest);
     this.#unindexedBytes -= bytes;
     return true;
@@ -105,5 +101,3 @@ export class ChunkPlaces {
 const BATCH_BYTES = 256 << 20;
 /** Each takes 500 bytes of memory until it is indexed. */
 const BATCH_CHUNKS = 1 << 14;
-/** Index entries that are written at once. */
-const WRITE_ENTRIES = 4096;

@@ -121,6 +121,27 @@ test("chunk store: an entry of the index never comes before its value is through
   assert.equal(decodePlace(engine.meta.getSync(digestKey("chunk", digest))!, digest).plainBytes, 1);
 });
 
+test("chunk store: whenever a process is killed, the index leads to all chunks of a value or to none", async () => {
+  await using engine = await openEngine();
+  for (let i = 0; i < 10_000; i++) {
+    engine.chunks.put(randomBytes(600));
+    await engine.chunks.backpressure();
+  }
+  const write = engine.meta.write.bind(engine.meta);
+  let writes = 0;
+  engine.meta.write = async (...what) => {
+    await write(...what);
+    writes++;
+    for await (const [key, value] of engine.values.iterate({})) {
+      const frames = decodeChunkValue(idOfKey(key), value);
+      const found = frames.filter(({ digest }) => engine.meta.getSync(digestKey("chunk", digest)) !== undefined);
+      assert.ok(found.length === 0 || found.length === frames.length, `${found.length} of ${frames.length}`);
+    }
+  };
+  await engine.flush();
+  assert.ok(writes > 0);
+});
+
 test("chunk store: a frame that says it is larger than a block is refused, not decompressed", async () => {
   await using engine = await openEngine();
   const digest = engine.chunks.put(Buffer.alloc(9000, 7));
