@@ -72,6 +72,21 @@ test("kv: it holds what a map would, and gives ranges in the order of bytes, als
   );
 });
 
+test("kv: memory that large writes took does not wait for V8's collector", async () => {
+  await using directory = await temporaryDirectory();
+  await using kv = await Kv.open(`${directory.path}/kv`, { create: true });
+  const value = Buffer.alloc(128 << 10, 1);
+  const operations = Array.from({ length: 8 }, (_, i): Operation => ({ type: "put", key: Buffer.of(i), value }));
+  await kv.write(operations);
+  const before = process.memoryUsage().rss;
+  let grown = 0;
+  for (let i = 0; i < 200; i++) {
+    await kv.write(operations);
+    grown = Math.max(grown, process.memoryUsage().rss - before);
+  }
+  assert.ok(grown < 64 << 20, `${grown >> 20} MiB`);
+});
+
 test("kv: an iteration shows the state at its start, and may be left early", async () => {
   await using directory = await temporaryDirectory();
   await using kv = await Kv.open(directory.path, { create: true });
