@@ -57,6 +57,8 @@ export class ChunkCheck implements Disposable {
   #found = new Uint8Array();
   /** That may be bad: a read decides. */
   readonly #suspects = new Set<Digest>();
+  /** Of which any chunk may be bad. */
+  readonly #suspectValues = new Set<number>();
   readonly #ledger = new Map<number, number>();
   readonly #running = new Set<Promise<void>>();
   #job: { file: string; values: VerifyJob["values"][number][]; bytes: number } = { file: "", values: [], bytes: 0 };
@@ -125,7 +127,7 @@ export class ChunkCheck implements Disposable {
       this.#found[number] = 1;
     }
     if (hasLive && this.#isWanted === undefined && dead !== this.#index.deadBytes(id)) this.#compareLedger(id, rows);
-    if (isWanted && this.#options.deep) await this.#prove(id, rows, at);
+    if (isWanted && this.#options.deep) await this.#prove(id, at);
     return bytes;
   }
 
@@ -151,9 +153,9 @@ export class ChunkCheck implements Disposable {
   }
 
   /** Has a thread prove the value's chunks, together with its neighbours'. */
-  async #prove(id: number, rows: readonly FrameRow[], at: ValuePlace | undefined): Promise<void> {
+  async #prove(id: number, at: ValuePlace | undefined): Promise<void> {
     if (at === undefined) {
-      for (const { digest } of rows) this.#suspects.add(digest);
+      this.#suspectValues.add(id);
       return;
     }
     const { file, position, length } = at;
@@ -183,7 +185,7 @@ export class ChunkCheck implements Disposable {
   #suspect({ bad }: VerifiedValues): void {
     for (const { id, digest } of bad)
       if (digest !== undefined) this.#suspects.add(digest);
-      else for (const row of readRows(this.#values, id) ?? []) this.#suspects.add(row.digest);
+      else this.#suspectValues.add(id);
   }
 
   /** What others wrote meanwhile was not seen, and files may have been gone: so each suspect is read. */
@@ -199,7 +201,8 @@ export class ChunkCheck implements Disposable {
       sums.chunks++;
       sums.storedBytes += place?.storedBytes ?? 0;
       sums.plainBytes += place?.plainBytes ?? 0;
-      if (this.#found[number] === 0) this.#suspects.add(digest);
+      const isFound = this.#found[number] !== 0 && place !== undefined && !this.#suspectValues.has(place.id);
+      if (!isFound) this.#suspects.add(digest);
     }
     return { ...sums, ...(await this.#readSuspects()), ledger: this.#ledger };
   }

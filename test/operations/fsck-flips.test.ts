@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
+import fs, { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { test } from "node:test";
 import fc from "fast-check";
 import { fsck, gc, importLayer, Store } from "../../src/index.ts";
@@ -121,6 +122,32 @@ for (const [size, files, numRuns] of [
       { numRuns },
     );
   });
+
+test("fsck --deep: a chunk whose last bytes the disk does not give is named", async (t) => {
+  await using at = await openTestStore();
+  const value = (await closedStore(at, 3)).at(-1)!;
+  const bad = value.place.position + value.place.length - 1;
+  const read = fs.readSync;
+  const whole = t.mock.method(
+    fs,
+    "readSync",
+    (fd: number, buffer: Buffer, from: number, length: number, position: number) => {
+      const isThere =
+        position > bad || position + length <= bad || fs.readlinkSync(`/proc/self/fd/${fd}`) !== value.place.file;
+      if (!isThere) throw Object.assign(new Error("EIO: i/o error, read"), { code: "EIO", errno: -5, syscall: "read" });
+      return read(fd, buffer, from, length, position);
+    },
+  );
+  syncBuiltinESMExports();
+  try {
+    await using store = await Store.open(`${at.path}/store`, { damaged: "look" });
+    const { damage } = await fsck({ store, command: "fsck" }, { deep: true });
+    assert.ok(damage.some(({ what }) => what === `chunk ${value.rows.at(-1)!.digest}`));
+  } finally {
+    whole.mock.restore();
+    syncBuiltinESMExports();
+  }
+});
 
 test("fsck: chunks of a value that does not say what it holds are moved to one that does", async () => {
   await using at = await openTestStore();
