@@ -36,7 +36,7 @@ export interface ChunkStoreOptions {
  *
  * Chunks are compressed one by one, packed to values of about `VALUE_BYTES` and written under rising ids, so that
  * LevelDB's tables never overlap. A chunk's index entry is written only once its value is safe from a power cut.
- * docs/design.md, "Two databases".
+ * docs/design.md, "Storage".
  */
 export class ChunkStore implements Chunks {
   readonly claims: Claims;

@@ -24,8 +24,8 @@ interface Pending<Result> {
 
 /**
  * Threads that do jobs by a module that calls `serveJobs`. One begins when there is more to do than those that run take, and lasts as
- * long as the process, which does not wait for it. Until one serves, which takes it 20 to 50 ms, and where none can begin, for want of
- * fds or memory, this one does the jobs.
+ * long as the process, which waits for it only while it begins. Until one serves, which takes it 20 to 50 ms, and where none can begin,
+ * for want of fds or memory, this one does the jobs.
  */
 export class Threads<Job, Result> implements Disposable {
   readonly #module: string;
