@@ -22,6 +22,7 @@ export class ValueLedger {
   #nextId: number;
   /** Ids below it are reserved; see `begin`. */
   #reservedIds: number;
+  #reserving: Promise<void> | undefined;
 
   private constructor(meta: Kv, nextId: number, suspects: readonly IdRange[]) {
     this.#meta = meta;
@@ -58,13 +59,17 @@ export class ValueLedger {
    * another one in its place. So a range of ids is reserved durably before the first of them is used.
    */
   async begin(): Promise<number> {
-    if (this.#nextId >= this.#reservedIds) {
-      this.#reservedIds = this.#nextId + RESERVED_IDS;
-      await this.#meta.write([reserveIds(this.#reservedIds)], { sync: true });
-    }
+    while (this.#nextId >= this.#reservedIds)
+      await (this.#reserving ??= this.#reserve().finally(() => (this.#reserving = undefined)));
     const id = this.#nextId++;
     this.#unsettled.add(id);
     return id;
+  }
+
+  async #reserve(): Promise<void> {
+    const end = this.#nextId + RESERVED_IDS;
+    await this.#meta.write([reserveIds(end)], { sync: true });
+    this.#reservedIds = end;
   }
 
   /** @returns what is written with the index entries that lead to these values */
