@@ -56,7 +56,7 @@ interface Curve {
 
 const CURVES: Readonly<Record<string, Curve>> = {
   files: { axis: "files", sizes: decades(3, sized(6, 4)), imageMegabytes: 40_000, measure: files },
-  bytes: { axis: "GiB", sizes: [1, 2, 5, 10, sized(20, 10)], imageMegabytes: 40_000, measure: roots },
+  bytes: { axis: "GiB", sizes: [1, 2, 5, 10, 20].slice(0, sized(5, 3)), imageMegabytes: 40_000, measure: roots },
   layers: { axis: "layers", sizes: decades(0, sized(4, 2)), imageMegabytes: 10_000, measure: layers },
   clones: { axis: "clones", sizes: decades(0, sized(5, 3)), imageMegabytes: 10_000, measure: clones },
 };
