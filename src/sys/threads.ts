@@ -164,19 +164,21 @@ const BUSY_JOBS = 2;
 /** The first message of a thread. */
 const SERVES = "serves";
 
-/** Does in this thread what `Threads.run` asks for. Called once by the module of the thread. */
+/** Does in this thread what `Threads.run` asks for, if it is none of a process's own. Called once by the module of the thread. */
 export function serveJobs<Job, Result>(work: (job: Job) => Result): void {
-  parentPort?.on("message", ({ number, job }: Message<Job>) => {
+  if (parentPort === null) return;
+  const port = parentPort;
+  port.on("message", ({ number, job }: Message<Job>) => {
     let answer: Answer<Result>;
     try {
       answer = { number, result: work(job) };
     } catch (error) {
       answer = { number, failure: errorToData(error) };
     }
-    parentPort?.postMessage(answer);
+    port.postMessage(answer);
   });
   Atomics.store(workerData as Int32Array, 0, 1);
-  parentPort?.postMessage(SERVES);
+  port.postMessage(SERVES);
 }
 
 /**
