@@ -12,7 +12,7 @@ import { benchDirectory, built, delta0, hasPeer, measure, report, Samples, sized
 import type { Measured } from "./support.ts";
 
 const ROUNDS = sized(3, 1);
-/** Until then no tool may trust a ctime. */
+/** Until then no tool may trust a ctime, and a filesystem may be busy with what was removed. */
 const SETTLING_MS = 3000;
 
 const { importLayer, Store } = await built();
@@ -44,7 +44,7 @@ await report(`Import of ${of}`, imports.figures, ["delta0 is durable at the end,
 await report(`Export of ${of}`, exports.figures, ["Without a sync, delta0 with --no-sync; the sync stands apart."]);
 
 async function commands(): Promise<void> {
-  const { store } = place();
+  const { store } = await place();
   warm();
   const put = roots.map((root, i) => delta0(store, ["import", root, `n${i}`]));
   await keepImport("delta0", sum(put), store);
@@ -55,7 +55,7 @@ async function commands(): Promise<void> {
 }
 
 async function peers({ name, make, put, get }: Peer): Promise<void> {
-  const where = place();
+  const where = await place();
   if (make !== undefined) tell(make, where, { root: roots[0]! });
   warm();
   const stored = roots.map((root, n) => tell(put, where, { root, n }));
@@ -68,7 +68,7 @@ async function peers({ name, make, put, get }: Peer): Promise<void> {
 
 /** Without what it takes to begin a process, and with the export's sync apart. */
 async function inside(): Promise<void> {
-  const { store: directory } = place();
+  const { store: directory } = await place();
   await using store = await Store.open(directory, { create: true });
   warm();
   const put = await cost(async () => {
@@ -134,9 +134,10 @@ function addSync(who: string): void {
 }
 
 /** A new place for a store. What was there before, and written out, is gone and synced. */
-function place(): ReturnType<typeof peerPlace> {
+async function place(): Promise<ReturnType<typeof peerPlace>> {
   const made = peerPlace(`${at.path}/tool`);
   syncFilesystem(at.path);
+  await sleep(SETTLING_MS);
   return made;
 }
 
