@@ -3,7 +3,7 @@ import { ChunkStore } from "./chunks/chunk-store.ts";
 import { ContentStore } from "./chunks/content-store.ts";
 import { NodeStore } from "./chunks/node-store.ts";
 import { refVersion, Refs } from "./containers/refs.ts";
-import { Settings } from "./containers/settings.ts";
+import { compressionLevel, Settings } from "./containers/settings.ts";
 import { asStoreError, isStoreError, StoreError } from "./errors.ts";
 import { sweepPartials } from "./exports/partials.ts";
 import { SharedExports } from "./exports/shared-exports.ts";
@@ -123,9 +123,10 @@ async function openSound(directory: string, options: OpenOptions, owned: Owned[]
     writeFileDurably(paths.format, `delta0 store\nformat ${FORMAT_VERSION}\n`, 0o600);
     rmSync(paths.initialising);
   }
+  const settings = new Settings(databases.meta);
   const [refs, chunks] = await Promise.all([
     Refs.open(databases.meta),
-    ChunkStore.open(databases.chunks, databases.meta),
+    ChunkStore.open(databases.chunks, databases.meta, { level: () => compressionLevel(settings) }),
   ]);
   const wired = wire(paths, databases, chunks, refs);
   if (!isStoreError(refusalOf(databases), "NOT_PERMITTED")) tidy(wired, onWarning);

@@ -25,6 +25,7 @@ interface Job {
 export class ChunkQueue {
   readonly #writer: ValueWriter;
   readonly #places: ChunkPlaces;
+  readonly #level: () => number;
   /** The plain bytes of chunks that are in no value yet. They lie in slabs. */
   readonly #unwritten = new Map<Digest, Uint8Array>();
   #filling: Slab | undefined;
@@ -39,10 +40,15 @@ export class ChunkQueue {
   #failure: { readonly error: unknown } | undefined;
   #stats: ChunkStats = { newChunks: 0, newPlainBytes: 0, newStoredBytes: 0 };
 
-  /** Borrows both. */
-  constructor(writer: ValueWriter, places: ChunkPlaces) {
+  /**
+   * Borrows both.
+   *
+   * @param level asked for each slab
+   */
+  constructor(writer: ValueWriter, places: ChunkPlaces, level: () => number) {
     this.#writer = writer;
     this.#places = places;
+    this.#level = level;
   }
 
   get stats(): ChunkStats {
@@ -102,8 +108,9 @@ export class ChunkQueue {
   #dispatch(where: "here" | "thread"): void {
     const slab = this.#filling;
     if (slab === undefined) return;
+    const level = this.#level();
     this.#filling = undefined;
-    const compressed = slab.compress(where);
+    const compressed = slab.compress(where, level);
     // It is awaited in its turn, which may never come if an earlier one fails.
     compressed.catch(() => undefined);
     this.#queue.push({ slab, compressed, onWritten: [] });

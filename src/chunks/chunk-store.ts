@@ -4,6 +4,7 @@ import { CODEC } from "../format/chunk-value.ts";
 import type { Frame, Place } from "../format/chunk-value.ts";
 import type { Kv, Operation } from "../kv/kv.ts";
 import type { Digest } from "../model/digest.ts";
+import { DEFAULT_COMPRESSION_LEVEL } from "../model/compression-level.ts";
 import { BLOCK_BYTES } from "../model/node.ts";
 import { plainOf, requireDigest } from "../sys/chunk-frames.ts";
 import { ChunkPlaces } from "./chunk-places.ts";
@@ -29,6 +30,8 @@ export interface ChunkStoreOptions {
   readonly claims?: Claims;
   /** Counters may be damaged or lost. */
   readonly isDamaged?: boolean;
+  /** Of zstd, for what is stored from now on; asked again and again. */
+  readonly level?: () => number;
 }
 
 /**
@@ -48,14 +51,14 @@ export class ChunkStore implements Chunks {
   readonly #queue: ChunkQueue;
   readonly #reader: FrameReader;
 
-  private constructor(values: Kv, meta: Kv, claims: Claims, ledger: ValueLedger) {
+  private constructor(values: Kv, meta: Kv, claims: Claims, ledger: ValueLedger, level: () => number) {
     this.#values = values;
     this.#meta = meta;
     this.claims = claims;
     this.#ledger = ledger;
     this.#places = new ChunkPlaces(values, meta, ledger);
     this.#writer = new ValueWriter(values, ledger, this.#places);
-    this.#queue = new ChunkQueue(this.#writer, this.#places);
+    this.#queue = new ChunkQueue(this.#writer, this.#places, level);
     this.#reader = new FrameReader(values);
   }
 
@@ -67,9 +70,9 @@ export class ChunkStore implements Chunks {
   static async open(
     values: Kv,
     meta: Kv,
-    { claims = new Claims(), isDamaged = false }: ChunkStoreOptions = {},
+    { claims = new Claims(), isDamaged = false, level = () => DEFAULT_COMPRESSION_LEVEL }: ChunkStoreOptions = {},
   ): Promise<ChunkStore> {
-    return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, { isDamaged }));
+    return new ChunkStore(values, meta, claims, await ValueLedger.open(meta, values, { isDamaged }), level);
   }
 
   /** Of the values. See `Kv`. */

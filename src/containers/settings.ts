@@ -2,6 +2,7 @@ import { StoreError } from "../errors.ts";
 import { nameKey } from "../format/keys.ts";
 import { openRecord, sealRecord } from "../format/record.ts";
 import type { Kv } from "../kv/kv.ts";
+import { DEFAULT_COMPRESSION_LEVEL, requireCompressionLevel } from "../model/compression-level.ts";
 
 /** What a user can set for a store, with what each is for. */
 export const SETTINGS = {
@@ -11,6 +12,7 @@ export const SETTINGS = {
   identity: "new or keep: whether containers that are made become machines of their own (default: new)",
   limit:
     "how much the store may take: 20G; then gc runs by itself, and what does not fit is refused (default: no limit)",
+  "compression.level": "how hard zstd compresses what is stored from now on: 1, the fastest, to 19 (default: 3)",
   "gc.grace": "for how long gc keeps what a name meant after it was changed or removed (default: 14d)",
 } as const;
 export type Setting = keyof typeof SETTINGS;
@@ -46,4 +48,10 @@ export class Settings {
         : ({ type: "put", key, value: sealRecord(key, value) } as const);
     await this.#meta.write([operation], { sync: true });
   }
+}
+
+/** @throws {StoreError} FORMAT_INVALID if its record is damaged */
+export function compressionLevel(settings: Settings): number {
+  const level = settings.find("compression.level");
+  return level === undefined ? DEFAULT_COMPRESSION_LEVEL : requireCompressionLevel(level);
 }

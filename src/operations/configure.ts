@@ -4,6 +4,7 @@ import { StoreError } from "../errors.ts";
 import { SETTINGS } from "../containers/settings.ts";
 import type { Setting } from "../containers/settings.ts";
 import type { Context } from "./context.ts";
+import { requireCompressionLevel } from "../model/compression-level.ts";
 import { requireDuration } from "../model/duration.ts";
 import { requireSize } from "../model/size.ts";
 import { parseIdentity } from "./identity.ts";
@@ -41,6 +42,8 @@ function checked(key: Setting, value: string): string {
     case "exports.grace":
     case "gc.grace":
       return duration(value);
+    case "compression.level":
+      return String(requireCompressionLevel(value));
     case "limit":
       requireSize(value);
       return value;

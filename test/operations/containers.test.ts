@@ -161,6 +161,7 @@ test("configure: LXC path and template are kept, told, used, and go back to thei
       ["exports.grace", null],
       ["identity", null],
       ["limit", null],
+      ["compression.level", null],
       ["gc.grace", null],
     ],
   );
