@@ -142,7 +142,7 @@ export function* pairs(
 ): Generator<Pair> {
   const same = before === undefined || whole ? NO_PAGES : sharedLeaves(store, before.listing, after.listing);
   const as = before === undefined ? [].values() : rows(store, before.listing, same);
-  const bs = rows(store, after.listing, same);
+  const bs = before === undefined ? store.entriesOnce(after.listing) : rows(store, after.listing, same);
   let a = as.next();
   let b = bs.next();
   while (!a.done || !b.done) {

@@ -93,6 +93,18 @@ export class TreeStore {
     for (const leaf of this.leaves(listing)) yield* this.leafRows(leaf);
   }
 
+  /** As `entries`, for a walk through all of a tree: of a million entries the cache would keep the last, and nothing that others need. */
+  *entriesOnce(listing: Listing): Generator<readonly [Name, Node]> {
+    const top = topOf(listing);
+    if (top !== undefined) yield* this.#entriesBelow(top);
+  }
+
+  *#entriesBelow(ref: PageRef): Generator<readonly [Name, Node]> {
+    const page = this.#readPage(ref);
+    if ("pages" in page) for (const row of rowRefs(page, ref)) yield* this.#entriesBelow(row);
+    else yield* page.rows;
+  }
+
   /** The leaf pages of a directory in order. They are not read but for one that is the only page. */
   *leaves(listing: Listing): Generator<PageRef> {
     const top = topOf(listing);
@@ -117,9 +129,13 @@ export class TreeStore {
 
   /** As `leafRows`, for whoever keeps what is on the page: the page itself is not kept. */
   readLeaf(leaf: PageRef): DirectoryRows {
-    const page = requireSummary(decodeDirectoryPage(this.nodes.get(leaf.page), leaf.page), leaf);
+    const page = this.#readPage(leaf);
     // A directory's only page is not known to be a leaf before it is read.
     return "pages" in page ? this.leafRows(leaf) : page.rows;
+  }
+
+  #readPage(ref: PageRef): Page<DirectoryRows> {
+    return requireSummary(decodeDirectoryPage(this.nodes.get(ref.page), ref.page), ref);
   }
 
   #directoryPage(ref: PageRef): Page<DirectoryRows> {
