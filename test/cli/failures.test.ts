@@ -39,6 +39,7 @@ test("cli: a mistake is answered in one line on standard error, with what was pe
     [["clone", "base", "--count", "2"], 2, /^delta0: .*--prefix.*\n$/],
     [["export", "base", "whole.tar.gz"], 69, /^delta0: .*\n$/],
     [["export", "base", "whole.tar", "--verify"], 2, /^delta0: a tar is not read back.*\n$/],
+    [["export", "--for-start", "base", "--no-sync"], 2, /^delta0: what containers stand on is always synced.*\n$/],
   ] as const) {
     const result = await cli.delta0(args);
     assert.equal(result.code, code, `${args.join(" ")}: ${result.stderr}`);

@@ -111,6 +111,8 @@ async function exportRef(call: Call): Promise<number> {
 async function exportForStart(call: Call, ref: string, target: string | undefined): Promise<number> {
   if (target !== undefined)
     throw new StoreError("USAGE", { reason: `--for-start chooses the place itself: ${target} is one too many` });
+  if (call.options.refused("sync"))
+    throw new StoreError("USAGE", { reason: "what containers stand on is always synced", hint: "leave --no-sync out" });
   const warmed = await withStore(call, (context, { warmExport }) => warmExport(context, { ref }));
   const { digest, path, lowers, made } = warmed;
   await call.output.show("export", { ref, digest: digestText(digest), target: path, lowers, made }, () => [path]);
